@@ -1,0 +1,1 @@
+"""The online half of Hamlet: HTTP in, verdicts out."""

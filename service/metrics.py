@@ -1,0 +1,106 @@
+"""What the service counts, under the names of the HTTP contract. One registry per app, so that tests do not share."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+PROBABILITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+MESSAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKENS = (64, 256, 1024, 4096, 8192, 16384, 32768, 65536)
+RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+
+
+class Metrics:
+    """The instruments; also the observer of the batcher."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter("hamlet_requests", "Requests.", ["route", "code"], registry=registry)
+        self.request_seconds = Histogram(
+            "hamlet_request_seconds", "Whole requests.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.parse_seconds = Histogram(
+            "hamlet_parse_seconds", "Decoding, parsing and tokenising of a request.", buckets=SECONDS, registry=registry
+        )
+        self.queue_seconds = Histogram(
+            "hamlet_queue_seconds", "A message waiting for a batch.", buckets=SECONDS, registry=registry
+        )
+        self.inference_seconds = Histogram(
+            "hamlet_inference_seconds", "A batch in the model.", buckets=SECONDS, registry=registry
+        )
+        self.batch_messages = Histogram(
+            "hamlet_batch_messages", "Messages in a batch.", buckets=MESSAGES, registry=registry
+        )
+        self.batch_tokens = Histogram(
+            "hamlet_batch_tokens", "Tokens in a batch, padding left out.", buckets=TOKENS, registry=registry
+        )
+        self.padding_ratio = Histogram(
+            "hamlet_padding_ratio", "Padding among the padded tokens of a batch.", buckets=RATIOS, registry=registry
+        )
+        self.queue_messages = Gauge("hamlet_queue_messages", "Messages waiting for a batch.", registry=registry)
+        self.queue_tokens = Gauge("hamlet_queue_tokens", "Tokens waiting for a batch.", registry=registry)
+        self.rejected = Counter(
+            "hamlet_rejected", "Requests refused for lack of room.", ["reason"], registry=registry
+        )
+        self.dropped = Counter(
+            "hamlet_dropped", "Messages taken off the queue unscored.", ["reason"], registry=registry
+        )
+        self.predictions = Counter("hamlet_predictions", "Messages scored.", ["verdict"], registry=registry)
+        self.spam_probability = Histogram(
+            "hamlet_spam_probability", "Scores given.", ["version"], buckets=PROBABILITIES, registry=registry
+        )
+        self.model_info = Gauge(
+            "hamlet_model_info", "1 for the model in service.", ["version", "digest"], registry=registry
+        )
+        self.ready = Gauge("hamlet_ready", "1 when the service can answer now.", registry=registry)
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def watch(
+        self, queue_messages: Callable[[], float], queue_tokens: Callable[[], float], ready: Callable[[], float]
+    ) -> None:
+        """Read the gauges from these functions whenever they are asked for."""
+        self.queue_messages.set_function(queue_messages)
+        self.queue_tokens.set_function(queue_tokens)
+        self.ready.set_function(ready)
+
+    def request_finished(self, route: str, code: int, seconds: float) -> None:
+        """Count an answered request under its route template."""
+        self.requests.labels(route, str(code)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+
+    def message_scored(self, verdict: str, probability: float, version: str) -> None:
+        """Count one verdict."""
+        self.predictions.labels(verdict).inc()
+        self.spam_probability.labels(version).observe(probability)
+
+    def model_activated(self, version: str, digest: str) -> None:
+        """Name the model that is in service from now on."""
+        self.model_info.clear()
+        self.model_info.labels(version, digest).set(1)
+
+    def batch_scored(self, messages: int, tokens: int, padded_tokens: int, seconds: float) -> None:
+        """A batch came back from the model."""
+        self.inference_seconds.observe(seconds)
+        self.batch_messages.observe(messages)
+        self.batch_tokens.observe(tokens)
+        self.padding_ratio.observe((padded_tokens - tokens) / padded_tokens if padded_tokens else 0.0)
+
+    def message_waited(self, seconds: float) -> None:
+        """A message left the queue for a batch."""
+        self.queue_seconds.observe(seconds)
+
+    def messages_dropped(self, reason: str, count: int) -> None:
+        """Messages left the queue unscored."""
+        self.dropped.labels(reason).inc(count)
+
+    def request_rejected(self, reason: str) -> None:
+        """A request was refused."""
+        self.rejected.labels(reason).inc()

@@ -1,0 +1,124 @@
+"""Every setting of the service: read from the environment, checked against each other before anything starts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from classifier.errors import ConfigError
+
+PREFIX = "HAMLET_"
+KIB = 1024
+MIB = 1024 * KIB
+
+# "no more than" pairs: the service cannot keep its promises when the first is the larger one.
+NO_MORE_THAN = (
+    ("max_message_bytes", "max_request_bytes"),
+    ("max_request_bytes", "max_buffered_bytes"),
+    ("max_messages_per_request", "max_messages_in_flight"),
+    ("max_batch_messages", "max_messages_in_flight"),
+    ("max_batch_tokens", "max_queued_tokens"),
+    ("batch_wait_ms", "request_timeout_ms"),
+)
+
+
+class Settings(BaseSettings):
+    """The settings; each is the environment variable of its name with HAMLET_ before it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    models: Path | None = Field(
+        None, description="Folder of model versions with a file `active` naming one; the bundled model without it."
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys for scoring (`Authorization: Bearer`); without any, scoring is open."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+
+    max_messages_per_request: int = Field(256, ge=1, description="Messages in one request.")
+    max_message_bytes: int = Field(10 * MIB, ge=1, description="Bytes of one message, as it stands on the wire.")
+    max_request_bytes: int = Field(32 * MIB, ge=1, description="Bytes of one request body, counted while it arrives.")
+    max_buffered_bytes: int = Field(256 * MIB, ge=1, description="Bytes of all request bodies held at one time.")
+    max_header_bytes: int = Field(64 * KIB, ge=1 * KIB, description="Bytes of the request line and HTTP headers.")
+    max_mime_parts: int = Field(100, ge=1, description="MIME parts read from one message.")
+    max_mime_depth: int = Field(10, ge=1, description="Levels of MIME nesting read in one message.")
+    max_decoded_bytes: int = Field(10 * MIB, ge=1, description="Bytes of decoded parts read from one message.")
+
+    request_timeout_ms: int = Field(
+        30_000, ge=1, description="Longest time for one request; `X-Request-Timeout-Ms` can only shorten it."
+    )
+    max_messages_in_flight: int = Field(2048, ge=1, description="Messages being parsed, queued or scored; then 429.")
+    max_queued_tokens: int = Field(1_000_000, ge=1, description="Tokens waiting for the model; then 429.")
+    max_batch_messages: int = Field(32, ge=1, description="Messages in one batch.")
+    max_batch_tokens: int = Field(16_384, ge=1, description="Padded tokens in one batch: longest × messages.")
+    batch_wait_ms: float = Field(
+        0.0, ge=0, description="How long the first message waits for company; 0 sends it when the model is free."
+    )
+    lookahead_batches: int = Field(4, ge=1, description="Batches ahead searched for messages of similar length.")
+
+    inference_threads: int | None = Field(
+        None, ge=1, description="Threads of one inference; without it, the cores this process may use."
+    )
+    parse_threads: int = Field(2, ge=1, description="Threads that parse and tokenise messages.")
+    stall_s: float = Field(
+        30.0, gt=0, description="A batch that runs longer than this makes the service not ready."
+    )
+    drain_delay_s: float = Field(
+        0.0, ge=0, description="Time between not ready and refusing work on SIGTERM, for load balancers to notice."
+    )
+    drain_timeout_s: float = Field(30.0, gt=0, description="Time to finish accepted work after that.")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value  # what `HAMLET_MODELS=` in a compose file means
+
+    @model_validator(mode="after")
+    def _check_each_other(self) -> Self:
+        for smaller, larger in NO_MORE_THAN:
+            low, high = getattr(self, smaller), getattr(self, larger)
+            if low > high:
+                raise ValueError(
+                    f"{variable(smaller)} must be no more than {variable(larger)}, got {low:g} and {high:g}"
+                )
+        return self
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigError: one sentence a problem, naming the variables; values of keys are never shown.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_input=False, include_url=False):
+            message = problem["msg"].removeprefix("Value error, ")
+            field = ".".join(str(part) for part in problem["loc"][:1])
+            problems.append(f"{variable(field)}: {message}" if field else message)
+        raise ConfigError("; ".join(problems) + ".") from None
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the variables that look like settings but are none, most likely misspelt."""
+    known = {variable(field) for field in Settings.model_fields}
+    return sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
