@@ -115,14 +115,18 @@ class Batcher(Generic[Payload, Output]):
             messages: how many.
             deadline: on the batcher's clock, in seconds.
         """
+        self.check_room(messages, deadline)
+        self.messages_in_flight += messages
+        return Reservation(self, messages, deadline)
+
+    def check_room(self, messages: int, deadline: float) -> None:
+        """Raise what `reserve` would raise now, and take nothing: to refuse a request before its body is read."""
         if self._death is not None:
             raise WorkerDeadError(f"Nothing can be scored: {self._death}.")
         # A request alone is always let in, however large: refusing it would be refusing it for ever.
         if self.messages_in_flight and self.messages_in_flight + messages > self.limits.max_messages_in_flight:
             raise self._overloaded("messages", f"{self.messages_in_flight} messages are in flight already")
         self._check_wait(deadline, tokens=0)
-        self.messages_in_flight += messages
-        return Reservation(self, messages, deadline)
 
     def _check_wait(self, deadline: float, tokens: int) -> None:
         wait_s = self.predicted_wait_s(tokens)

@@ -1,0 +1,114 @@
+"""From the bytes of a JSON request to mails; runs in the parse threads because bodies may be large."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from classifier.message import MailFields
+from service.errors import ApiError, ErrorCode
+from service.schemas import MessageIn, PredictRequest
+
+# An unknown key is named in the answer only if it looks like a name, never if it could be content.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+
+_SENTENCES = {
+    "missing": "This field is required.",
+    "string_type": "Expected a string or null.",
+    "string_too_long": "This string is too long; an id has at most 256 characters.",
+    "bool_type": "Expected true or false.",
+    "list_type": "Expected a list.",
+    "too_short": "Expected at least one message.",
+    "model_type": "Expected an object.",
+    "dict_type": "Expected an object.",
+}
+
+
+def decode_predict_request(body: bytes, max_messages: int) -> PredictRequest:
+    """Read the body of POST /v1/predict.
+
+    Raises:
+        ApiError: invalid_json, invalid_request with the field, or too_many_messages.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ApiError(
+            ErrorCode.INVALID_JSON, 'The body is not JSON in UTF-8; expected an object like {"messages": [...]}.'
+        ) from None
+    if not isinstance(data, dict):
+        raise ApiError(ErrorCode.INVALID_REQUEST, 'Expected an object like {"messages": [...]}.')
+    messages = data.get("messages")
+    if isinstance(messages, list) and len(messages) > max_messages:
+        raise ApiError(
+            ErrorCode.TOO_MANY_MESSAGES,
+            f"The request has {len(messages)} messages; at most {max_messages} are taken at once.",
+            field="messages",
+        )
+    # Before pydantic looks: a million unknown keys would otherwise become a million errors.
+    _refuse_unknown_keys(data, PredictRequest, "")
+    for position, message in enumerate(messages if isinstance(messages, list) else []):
+        if isinstance(message, dict):
+            _refuse_unknown_keys(message, MessageIn, f"messages.{position}")
+    try:
+        return PredictRequest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        sentence = first["msg"] if first["type"] == "one_form" else _SENTENCES.get(first["type"])
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST, sentence or "The value is not of the documented form.", field=field or None
+        ) from None
+
+
+def decode_mail(message: MessageIn, max_bytes: int) -> bytes | MailFields:
+    """Return the mail in a message of a request.
+
+    Raises:
+        ApiError: invalid_base64 or message_too_large; about this message, not about the request.
+    """
+    if message.raw_base64 is not None:
+        check_message_size(len(message.raw_base64) // 4 * 3 - 2, max_bytes)
+        try:
+            raw = base64.b64decode(message.raw_base64, validate=True)
+        except (binascii.Error, ValueError):
+            raise ApiError(
+                ErrorCode.INVALID_BASE64, "raw_base64 is not standard base64 with padding and without line breaks."
+            ) from None
+    elif message.raw is not None:
+        raw = message.raw.encode()
+    else:
+        fields = MailFields(
+            subject=message.subject,
+            sender=message.sender,
+            to=message.to,
+            reply_to=message.reply_to,
+            text=message.text,
+            html=message.html,
+        )
+        values = (fields.subject, fields.sender, fields.to, fields.reply_to, fields.text, fields.html)
+        check_message_size(sum(len(value.encode()) for value in values if value), max_bytes)
+        return fields
+    check_message_size(len(raw), max_bytes)
+    return raw
+
+
+def check_message_size(size_bytes: int, max_bytes: int) -> None:
+    """Raise message_too_large when a message has more bytes than allowed."""
+    if size_bytes > max_bytes:
+        raise ApiError(ErrorCode.MESSAGE_TOO_LARGE, f"The message is too large; at most {max_bytes} bytes are taken.")
+
+
+def _refuse_unknown_keys(data: dict[str, Any], schema: type[BaseModel], field: str) -> None:
+    known = [info.alias or name for name, info in schema.model_fields.items()]
+    unknown = next((key for key in data if key not in known), None)
+    if unknown is not None:
+        parts = [field, unknown if _NAME.fullmatch(unknown) else ""]
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST,
+            f"This field is not known here; known are {', '.join(known)}.",
+            field=".".join(part for part in parts if part) or None,
+        )

@@ -1,0 +1,128 @@
+"""Which model is in service, and how it gets there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from classifier.verdict import Thresholds, Verdict
+from service.settings import Settings
+
+
+class Prepared(Protocol):
+    """A message that is ready for the model; see classifier.encoding.PreparedMessage."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model will read."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the message had more tokens than the model reads."""
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """What was wrong with the message."""
+
+
+class Score(Protocol):
+    """The model's answer; see classifier.pipeline.Score."""
+
+    @property
+    def probability(self) -> float:
+        """Calibrated probability of spam."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The band it falls into."""
+
+
+class Classifier(Protocol):
+    """What the service asks of a model; see classifier.pipeline.SpamClassifier."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def version(self) -> str:
+        """Version of the artifact."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:...` of the artifact."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Where ham ends and spam begins."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """The model card."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads of one message."""
+
+    def prepare(self, mail: Any) -> Any:
+        """Turn `bytes` or `MailFields` into what `score` takes; raises MessageError."""
+
+    def score(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """Score prepared messages, in order."""
+
+    def warm_up(self) -> None:
+        """Run real inferences at several lengths."""
+
+    def self_test(self) -> None:
+        """Raise SelfTestError unless the golden messages get their scores."""
+
+
+LoadClassifier = Callable[[Settings], Classifier]
+
+
+class ActiveModel:
+    """A model in service and since when. Requests keep the one they began with."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.loaded_at = datetime.now(UTC)
+        # What every answer says of the model; made once.
+        self.identity = {"name": classifier.name, "version": classifier.version, "digest": classifier.digest}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what GET /v1/model shows."""
+        card = dict(self.classifier.card)
+        return {
+            **self.identity,
+            "thresholds": {
+                "ham_below": self.classifier.thresholds.ham_below,
+                "spam_from": self.classifier.thresholds.spam_from,
+            },
+            "max_tokens": self.classifier.max_tokens,
+            "loaded_at": self.loaded_at.isoformat(timespec="seconds"),
+            "metrics": card.get("metrics"),
+            "card": card,
+        }
+
+
+def load_active(settings: Settings) -> Classifier:
+    """Load the active version, warm it up and test it; torch is imported here and not before.
+
+    Raises:
+        ArtifactError: the folder cannot be used.
+        SelfTestError: the model does not reproduce its golden scores.
+    """
+    from classifier.artifact import active_folder, bundled_models
+    from classifier.message import ParseLimits
+    from classifier.pipeline import SpamClassifier
+
+    limits = ParseLimits(
+        max_parts=settings.max_mime_parts,
+        max_depth=settings.max_mime_depth,
+        max_decoded_bytes=settings.max_decoded_bytes,
+    )
+    models: Path = settings.models or bundled_models()
+    classifier = SpamClassifier.load(active_folder(models), limits=limits)
+    classifier.warm_up()
+    classifier.self_test()
+    return classifier

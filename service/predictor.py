@@ -1,0 +1,59 @@
+"""From prepared messages to scores: the model in service, its thread, and the swap of one for another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.batcher_contract import PredictionFailedError
+from service.inference_thread import InferenceThread
+from service.models import ActiveModel, Classifier, Prepared, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A prepared message and the model that prepared it, the only one that may score it."""
+
+    model: ActiveModel
+    prepared: Prepared
+
+
+class Predictor:
+    """Scores batches in the inference thread. Swapping the model is swapping one reference."""
+
+    def __init__(self) -> None:
+        self.model: ActiveModel | None = None
+        self._thread = InferenceThread()
+
+    def start(self) -> None:
+        """Start the inference thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the inference thread after the batch that it has."""
+        self._thread.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the inference thread runs."""
+        return self._thread.alive
+
+    async def load(self, load: Callable[[], Classifier]) -> ActiveModel:
+        """Load a model in the inference thread and put it in service; batches under way keep theirs."""
+        self.model = ActiveModel(await self._thread.run(load))
+        return self.model
+
+    async def score(self, batch: list[Work]) -> list[Score]:
+        """Score a batch, in order; messages of different models, as around a swap, are scored apart."""
+        return await self._thread.run(lambda: _score(batch))
+
+
+def _score(batch: list[Work]) -> list[Score]:
+    if all(work.model is batch[0].model for work in batch):
+        return list(batch[0].model.classifier.score([work.prepared for work in batch]))
+    scores: dict[int, Score] = {}
+    for model in {id(work.model): work.model for work in batch}.values():
+        positions = [position for position, work in enumerate(batch) if work.model is model]
+        answers = model.classifier.score([batch[position].prepared for position in positions])
+        if len(answers) != len(positions):
+            raise PredictionFailedError(f"The model gave {len(answers)} scores for {len(positions)} messages.")
+        scores.update(zip(positions, answers, strict=True))
+    return [scores[position] for position in range(len(batch))]

@@ -1,0 +1,153 @@
+"""From the mails of one request to their scores: parse in threads, then batch with everybody else's."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from classifier.errors import MessageError
+from classifier.message import MailFields
+from service.batcher import Batcher
+from service.batcher_contract import BatcherError, Outcome
+from service.clock import Clock
+from service.errors import ApiError, ErrorCode, api_error
+from service.metrics import Metrics
+from service.models import ActiveModel, Prepared, Score
+from service.predictor import Work
+
+log = logging.getLogger(__name__)
+
+Returned = TypeVar("Returned")
+
+# One trip to a parse thread takes this much, so that a request of 256 large mails shares the threads with others.
+CHUNK_MESSAGES = 16
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail of a request, not decoded yet: what it weighs, and how to get it (in a parse thread)."""
+
+    size_bytes: int
+    read: Callable[[], bytes | MailFields]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A message with its score."""
+
+    prepared: Prepared
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRequest:
+    """The results in the order of the mails, an ApiError for each that has none, and where the time went."""
+
+    model: ActiveModel
+    results: list[Scored | ApiError]
+    queue_s: float
+    inference_s: float
+
+
+class Parser:
+    """The threads in which bodies are decoded and mails are parsed; the event loop never does either."""
+
+    def __init__(self, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="parse")
+
+    async def run(self, job: Callable[[], Returned]) -> Returned:
+        """Run a job in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+
+    def stop(self) -> None:
+        """Let the threads end after the jobs that they run."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Scoring:
+    """Scores the mails of one request at a time, among many requests."""
+
+    def __init__(self, parser: Parser, batcher: Batcher[Work, Score], metrics: Metrics, clock: Clock) -> None:
+        self._parser = parser
+        self._batcher = batcher
+        self._metrics = metrics
+        self._clock = clock
+
+    async def score(
+        self, model: ActiveModel, mails: Sequence[Mail], *, deadline: float, parse_started: float
+    ) -> ScoredRequest:
+        """Score mails with a model.
+
+        Args:
+            model: the model for all of them, whatever is swapped meanwhile.
+            mails: at least one.
+            deadline: on the clock, in seconds.
+            parse_started: when decoding of the request began, on the clock.
+
+        Raises:
+            OverloadedError: there is no room for all of them.
+            ExpiredError: the deadline passed.
+            WorkerDeadError: nothing can be scored.
+        """
+        with self._batcher.reserve(len(mails), deadline) as reservation:
+            prepared: list[Prepared | ApiError] = []
+            for chunk in _chunks(mails):
+                prepared += await self._parser.run(partial(_prepare, model, chunk))
+            self._metrics.parse_seconds.observe(self._clock.now() - parse_started)
+            works = [(Work(model, one), one.tokens) for one in prepared if not isinstance(one, ApiError)]
+            outcomes = iter(await reservation.score(works))
+        results: list[Scored | ApiError] = []
+        queue_s = inference_s = 0.0
+        for one in prepared:
+            if isinstance(one, ApiError):
+                results.append(one)
+                continue
+            outcome = next(outcomes)
+            results.append(self._result(model, one, outcome))
+            if isinstance(outcome, Outcome) and outcome.queue_s + outcome.inference_s > queue_s + inference_s:
+                queue_s, inference_s = outcome.queue_s, outcome.inference_s  # of the message that came last
+        return ScoredRequest(model, results, queue_s, inference_s)
+
+    def _result(
+        self, model: ActiveModel, prepared: Prepared, outcome: Outcome[Score] | BatcherError
+    ) -> Scored | ApiError:
+        if isinstance(outcome, BatcherError):
+            log.error("a message could not be scored", exc_info=outcome)
+            return api_error(outcome)
+        score = outcome.output
+        self._metrics.message_scored(score.verdict.value, score.probability, model.classifier.version)
+        return Scored(prepared, score)
+
+
+def _chunks(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
+    chunk: list[Mail] = []
+    chunk_bytes = 0
+    for mail in mails:
+        if chunk and (len(chunk) == CHUNK_MESSAGES or chunk_bytes + mail.size_bytes > CHUNK_BYTES):
+            yield chunk
+            chunk, chunk_bytes = [], 0
+        chunk.append(mail)
+        chunk_bytes += mail.size_bytes
+    yield chunk
+
+
+def _prepare(model: ActiveModel, chunk: list[Mail]) -> list[Prepared | ApiError]:
+    """Decode, parse and tokenise; what is wrong with one mail is its result and nobody else's."""
+    prepared: list[Prepared | ApiError] = []
+    for mail in chunk:
+        try:
+            prepared.append(model.classifier.prepare(mail.read()))
+        except ApiError as error:
+            prepared.append(error)
+        except MessageError as error:
+            known = error.code in ErrorCode.__members__.values()
+            prepared.append(ApiError(ErrorCode(error.code) if known else ErrorCode.MESSAGE_ERROR, str(error)))
+        except Exception as error:
+            log.error("a message could not be prepared", exc_info=error)
+            failed = "The service failed to read this message; its neighbours are not affected."
+            prepared.append(ApiError(ErrorCode.PREDICTION_FAILED, failed))
+    return prepared

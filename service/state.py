@@ -1,0 +1,139 @@
+"""Everything one running app owns, and whether it can answer now."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from classifier.errors import HamletError
+from service.batcher import Batcher
+from service.batcher_contract import BatcherLimits, OverloadedError, WorkerDeadError
+from service.clock import SystemClock
+from service.errors import ApiError, ErrorCode, api_error
+from service.metrics import Metrics
+from service.models import ActiveModel, LoadClassifier, Score
+from service.predictor import Predictor, Work
+from service.scoring import Parser, Scoring
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class ServiceState:
+    """The parts of the service, put together; `start` and `stop` are called by the lifespan."""
+
+    def __init__(self, settings: Settings, load: LoadClassifier) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.clock = SystemClock()
+        self.predictor = Predictor()
+        limits = BatcherLimits(
+            max_messages_in_flight=settings.max_messages_in_flight,
+            max_queued_tokens=settings.max_queued_tokens,
+            max_batch_messages=settings.max_batch_messages,
+            max_batch_tokens=settings.max_batch_tokens,
+            batch_wait_s=settings.batch_wait_ms / 1000,
+            lookahead_batches=settings.lookahead_batches,
+        )
+        self.batcher: Batcher[Work, Score] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
+        self.parser = Parser(settings.parse_threads)
+        self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
+        self.on_failure: Callable[[], None] = lambda: None
+        self.failure: str | None = None
+        self.draining = False
+        self.refusing_work = False
+        self.active_requests = 0
+        self.buffered_bytes = 0
+        self._load = load
+        self._loading: asyncio.Task[None] | None = None
+        self._started_at = time.monotonic()
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the app was made."""
+        return time.monotonic() - self._started_at
+
+    @property
+    def model(self) -> ActiveModel | None:
+        """The model in service."""
+        return self.predictor.model
+
+    def start(self) -> None:
+        """Start the threads and begin to load the model; liveness answers meanwhile."""
+        self.metrics.watch(
+            lambda: self.batcher.queued_messages,
+            lambda: self.batcher.queued_tokens,
+            lambda: float(self.why_not_ready() is None),
+        )
+        self.predictor.start()
+        self.batcher.start()
+        self._loading = asyncio.create_task(self._load_model(), name="load model")
+
+    async def started(self) -> None:
+        """Return when the model is loaded, or could not be."""
+        assert self._loading is not None, "started() before start()"
+        await asyncio.shield(self._loading)
+
+    async def stop(self) -> None:
+        """End the threads; what still waits is failed, not left hanging."""
+        if self._loading is not None:
+            self._loading.cancel()
+        await self.batcher.stop()
+        self.predictor.stop()
+        self.parser.stop()
+
+    async def _load_model(self) -> None:
+        try:
+            model = await self.predictor.load(partial(self._load, self.settings))
+        except HamletError as error:
+            self.failure = str(error)
+        except Exception as error:
+            log.error("loading the model failed", exc_info=error)
+            self.failure = f"The model could not be loaded: {type(error).__name__}."
+        else:
+            classifier = model.classifier
+            self.metrics.model_activated(classifier.version, classifier.digest)
+            fields = {**model.identity, "seconds": round(self.uptime_s, 2)}
+            log.info("ready", extra={"fields": fields})
+            return
+        self.on_failure()
+
+    def why_not_ready(self) -> ApiError | None:
+        """Return None when the service can answer now, else the reason."""
+        if self.draining:
+            return ApiError(ErrorCode.DRAINING, "The service is shutting down.")
+        if self.failure is not None:
+            return ApiError(ErrorCode.MODEL_NOT_LOADED, f"No model is loaded: {self.failure}")
+        if not (self.predictor.alive and self.batcher.alive):
+            return ApiError(ErrorCode.WORKER_DEAD, "The inference worker is not running; restart the service.")
+        if self.model is None:
+            return ApiError(ErrorCode.MODEL_NOT_LOADED, "The model is being loaded.")
+        if self.batcher.batch_running_s > self.settings.stall_s:
+            return ApiError(
+                ErrorCode.WORKER_DEAD, f"The inference worker has been busy for {self.batcher.batch_running_s:.0f} s."
+            )
+        return None
+
+    @contextlib.contextmanager
+    def admitted(self, deadline: float) -> Iterator[ActiveModel]:
+        """Count a scoring request while it runs and yield the model it is to use, before its body is read.
+
+        Raises:
+            ApiError: draining, model_not_loaded, worker_dead or overloaded.
+        """
+        if self.refusing_work:
+            raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")
+        model = self.model
+        if model is None:
+            raise self.why_not_ready() or ApiError(ErrorCode.MODEL_NOT_LOADED, "The model is being loaded.")
+        try:
+            self.batcher.check_room(1, deadline)
+        except (OverloadedError, WorkerDeadError) as error:
+            raise api_error(error) from None
+        self.active_requests += 1
+        try:
+            yield model
+        finally:
+            self.active_requests -= 1
