@@ -298,7 +298,7 @@ class Reservation(Generic[Payload, Output]):
             OverloadedError: too many tokens are queued, or the wait would pass the deadline; none was queued.
             WorkerDeadError: the inference worker has died.
         """
-        assert len(messages) <= self._messages and not self._waiting, "more messages than were reserved"
+        assert len(messages) <= self._messages, "more messages than were reserved"
         self._waiting = self._batcher._submit(messages, self._deadline)
         outcomes: list[Outcome[Output] | BatcherError] = []
         for one in self._waiting:

@@ -6,7 +6,7 @@ RECENT_BATCHES = 64
 
 
 class TimeEstimate:
-    """Least-squares fit of seconds ≈ a + b × padded tokens, with a and b never negative."""
+    """Least-squares fit of seconds ≈ a + b x padded tokens, with a and b never negative."""
 
     def __init__(self, recent_batches: int = RECENT_BATCHES) -> None:
         self._seen: deque[tuple[int, float]] = deque(maxlen=recent_batches)

@@ -44,9 +44,7 @@ class Metrics:
         )
         self.queue_messages = Gauge("hamlet_queue_messages", "Messages waiting for a batch.", registry=registry)
         self.queue_tokens = Gauge("hamlet_queue_tokens", "Tokens waiting for a batch.", registry=registry)
-        self.rejected = Counter(
-            "hamlet_rejected", "Requests refused for lack of room.", ["reason"], registry=registry
-        )
+        self.rejected = Counter("hamlet_rejected", "Requests refused for lack of room.", ["reason"], registry=registry)
         self.dropped = Counter(
             "hamlet_dropped", "Messages taken off the queue unscored.", ["reason"], registry=registry
         )

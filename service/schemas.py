@@ -34,7 +34,9 @@ class MessageIn(BaseModel):
         any_field = any(value is not None for value in [*readable, self.sender, self.to, self.reply_to])
         forms = [self.raw_base64 is not None, self.raw is not None, any_field].count(True)
         if forms != 1:
-            raise PydanticCustomError("one_form", "{why}", {"why": f"Give exactly one of {FORMS}; got {forms} of them."})
+            raise PydanticCustomError(
+                "one_form", "{why}", {"why": f"Give exactly one of {FORMS}; got {forms} of them."}
+            )
         if any_field and all(value is None for value in readable):
             raise PydanticCustomError("one_form", "{why}", {"why": "Give at least one of subject, text, html."})
         return self

@@ -8,7 +8,7 @@ def select_batch(lengths: Sequence[int], *, max_tokens: int, max_messages: int) 
 
     Args:
         lengths: tokens of the waiting messages, oldest first; at least one.
-        max_tokens: limit on padded tokens, longest × messages. The oldest goes even if it alone is over it.
+        max_tokens: limit on padded tokens, longest x messages. The oldest goes even if it alone is over it.
         max_messages: limit on messages.
 
     Returns:

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     max_messages_in_flight: int = Field(2048, ge=1, description="Messages being parsed, queued or scored; then 429.")
     max_queued_tokens: int = Field(1_000_000, ge=1, description="Tokens waiting for the model; then 429.")
     max_batch_messages: int = Field(32, ge=1, description="Messages in one batch.")
-    max_batch_tokens: int = Field(16_384, ge=1, description="Padded tokens in one batch: longest × messages.")
+    max_batch_tokens: int = Field(16_384, ge=1, description="Padded tokens in one batch: longest x messages.")
     batch_wait_ms: float = Field(
         0.0, ge=0, description="How long the first message waits for company; 0 sends it when the model is free."
     )
@@ -65,9 +65,7 @@ class Settings(BaseSettings):
         None, ge=1, description="Threads of one inference; without it, the cores this process may use."
     )
     parse_threads: int = Field(2, ge=1, description="Threads that parse and tokenise messages.")
-    stall_s: float = Field(
-        30.0, gt=0, description="A batch that runs longer than this makes the service not ready."
-    )
+    stall_s: float = Field(30.0, gt=0, description="A batch that runs longer than this makes the service not ready.")
     drain_delay_s: float = Field(
         0.0, ge=0, description="Time between not ready and refusing work on SIGTERM, for load balancers to notice."
     )

@@ -1,0 +1,50 @@
+"""The app, put together from its parts."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.errors import install_error_handlers
+from service.lifespan import lifespan
+from service.middleware import BodyLimit, RequestContext
+from service.models import LoadClassifier, load_active
+from service.routers import health, metrics, models, predict
+from service.schemas import PredictRequest
+from service.settings import Settings
+from service.state import ServiceState
+
+DESCRIPTION = "Spam detection: emails in, calibrated probabilities and verdicts out."
+API_VERSION = "1"
+
+
+class HamletApp(FastAPI):
+    """FastAPI, with the schema of the one body that it does not read itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(schema.pop("$defs", {}))
+            schemas["PredictRequest"] = schema
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def create_app(settings: Settings, load: LoadClassifier = load_active) -> FastAPI:
+    """Return an app of its own: nothing is shared with another one, and nothing runs before its lifespan.
+
+    Args:
+        settings: checked settings.
+        load: gives the classifier; called once, in the inference thread.
+    """
+    app = HamletApp(title="Hamlet", description=DESCRIPTION, version=API_VERSION, lifespan=lifespan)
+    app.state.service = state = ServiceState(settings, load)
+    for part in (predict, models, health, metrics):
+        app.include_router(part.router)
+    install_error_handlers(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit, state=state)
+    app.add_middleware(RequestContext, state=state)
+    return app

@@ -1,0 +1,151 @@
+"""What routes are given: the state, the deadline, the body; and the check of the key."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
+
+from service.decoding import check_message_size
+from service.errors import ApiError, ClientGoneError, ErrorCode
+from service.middleware import check_request_size
+from service.state import ServiceState
+
+Returned = TypeVar("Returned")
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_MAX_TIMEOUT_DIGITS = 12
+
+bearer = HTTPBearer(auto_error=False, description="A key of HAMLET_API_KEYS; not needed when none is set.")
+
+
+def get_state(request: Request) -> ServiceState:
+    """Return the state of the app that the request came to."""
+    state = request.app.state.service
+    assert isinstance(state, ServiceState)
+    return state
+
+
+State = Annotated[ServiceState, Depends(get_state)]
+
+
+def require_key(state: State, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    """Refuse a request without one of the keys, if any is set; before its body is read."""
+    keys = state.settings.api_keys
+    if not keys:
+        return
+    given = _digest(credentials.credentials if credentials else "")
+    # Digests have one length, and every key is compared: the time says nothing about how close the guess was.
+    matches = [hmac.compare_digest(given, _digest(key.get_secret_value())) for key in keys]
+    if credentials is None or not any(matches):
+        raise ApiError(ErrorCode.UNAUTHORIZED, "A valid key is needed: `Authorization: Bearer <key>`.")
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def get_deadline(
+    state: State,
+    x_request_timeout_ms: Annotated[
+        str | None, Header(description="Answer 504 after so many milliseconds; can only shorten the service's own.")
+    ] = None,
+) -> float:
+    """Return when the request must be answered, on the clock of the state."""
+    timeout_ms = state.settings.request_timeout_ms
+    if x_request_timeout_ms is not None:
+        digits = x_request_timeout_ms.strip()
+        valid = digits.isascii() and digits.isdigit() and len(digits) <= _MAX_TIMEOUT_DIGITS and int(digits) > 0
+        if not valid:
+            raise ApiError(
+                ErrorCode.INVALID_HEADER,
+                f"{TIMEOUT_HEADER} must be a whole number of milliseconds above 0.",
+                field=TIMEOUT_HEADER,
+            )
+        timeout_ms = min(timeout_ms, int(digits))
+    return state.clock.now() + timeout_ms / 1000
+
+
+Deadline = Annotated[float, Depends(get_deadline)]
+
+
+@contextlib.asynccontextmanager
+async def within(deadline: float, state: ServiceState) -> AsyncIterator[None]:
+    """Cancel what is inside when the deadline passes and raise deadline_exceeded."""
+    try:
+        async with asyncio.timeout(max(deadline - state.clock.now(), 0)) as limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ApiError(
+            ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the request was answered; nothing was kept."
+        ) from None
+
+
+def require_content_type(request: Request, *accepted: str) -> None:
+    """Refuse a body that says it is something else, or that is compressed; saying nothing is fine."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in accepted:
+        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"Send this with Content-Type: {accepted[0]}.")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
+
+
+async def read_body(request: Request, state: ServiceState, *, max_message_bytes: int | None = None) -> bytes:
+    """Read the whole body, refusing it early when it announces or shows that it is too large.
+
+    Args:
+        request: whose body has not been read.
+        state: for the limits.
+        max_message_bytes: set when the body is one message; the limit on it.
+
+    Raises:
+        ApiError: request_too_large or message_too_large.
+        ClientGoneError: the client hung up half-way.
+    """
+    announced = request.headers.get("content-length", "")
+    size_bytes = int(announced) if announced.isascii() and announced.isdigit() else 0
+    chunks: list[bytes] = []
+    received_bytes = 0
+    try:
+        if max_message_bytes is not None:
+            check_message_size(size_bytes, max_message_bytes)
+        check_request_size(size_bytes, state.settings.max_request_bytes)
+        async for chunk in request.stream():
+            received_bytes += len(chunk)
+            if max_message_bytes is not None:
+                check_message_size(received_bytes, max_message_bytes)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise ClientGoneError from None
+    return b"".join(chunks)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Returned]) -> Returned:
+    """Run work for a request whose body has been read; cancel it when the client hangs up.
+
+    Raises:
+        ClientGoneError: the client hung up.
+    """
+    task = asyncio.create_task(work)
+    watcher = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return task.result()
+    finally:
+        for one in (task, watcher):
+            one.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,15 @@
+"""GET /metrics."""
+
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
+
+from service.dependencies import State
+from service.routers.responses import refusals
+
+router = APIRouter(tags=["metrics"])
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=refusals())
+async def metrics(state: State) -> Response:
+    """Show the metrics as Prometheus reads them."""
+    return Response(state.metrics.render(), headers={"Content-Type": state.metrics.content_type})
