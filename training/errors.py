@@ -1,0 +1,7 @@
+"""Errors of the training steps; the tree is in classifier.errors."""
+
+from classifier.errors import HamletError
+
+
+class DataError(HamletError):
+    """Labelled mail cannot be used; the text names the file and says what to do."""
