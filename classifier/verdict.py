@@ -24,9 +24,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         # A NaN fails every comparison, so it ends here too.
         if not 0 <= self.ham_below <= self.spam_from <= 1:
-            raise ThresholdError(
-                f"need 0 <= ham_below <= spam_from <= 1, got {self.ham_below} and {self.spam_from}"
-            )
+            raise ThresholdError(f"need 0 <= ham_below <= spam_from <= 1, got {self.ham_below} and {self.spam_from}")
 
     def verdict(self, probability: float) -> Verdict:
         """Return the band that a spam probability in [0, 1] falls into."""

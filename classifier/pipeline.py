@@ -1,0 +1,138 @@
+"""The one path from a mail to its score, in training and in service alike.
+
+raw bytes or fields -> Message -> text -> token ids      prepare(): no torch, any thread
+token ids -> windows -> logit -> probability -> verdict  score():   torch, one thread at a time
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from classifier.artifact import NAME, Artifact, load_artifact
+from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
+from classifier.errors import ArtifactCorruptError, SelfTestError
+from classifier.message import MailFields, ParseLimits, message_from_fields, parse_message
+from classifier.network import SpamNetwork, score_batch
+from classifier.text import message_text
+from classifier.tokenizer import PADDING_ID, TextTokenizer
+from classifier.verdict import Thresholds, Verdict
+
+# Padded tokens a call of the network: 32 windows of 256. In float32 64 windows are slower (cache).
+_CALL_TOKENS = 8192
+# How far a golden message may move on another machine: other kernels round otherwise.
+_GOLDEN_TOLERANCE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the network says of one message."""
+
+    logit: float
+    probability: float
+    verdict: Verdict
+
+
+def read_text(mail: bytes | MailFields, limits: ParseLimits) -> tuple[str, tuple[str, ...]]:
+    """Return the normalised text of a mail and its defects. Raises MessageError when it is empty."""
+    message = parse_message(mail, limits) if isinstance(mail, bytes) else message_from_fields(mail)
+    return message_text(message), message.defects
+
+
+class SpamClassifier:
+    """One loaded model."""
+
+    def __init__(self, artifact: Artifact, *, limits: ParseLimits | None = None) -> None:
+        self._artifact = artifact
+        self._limits = limits or ParseLimits()
+        self._tokenizer = TextTokenizer.from_json(artifact.tokenizer_json)
+        self._network = SpamNetwork(artifact.network)
+        try:
+            self._network.load_state_dict({name: tensor.float() for name, tensor in artifact.weights.items()})
+        except RuntimeError as error:
+            raise ArtifactCorruptError(
+                f"the weights do not fit the network that config.json describes: {error}"
+            ) from error
+        self._network.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: Path, *, limits: ParseLimits | None = None) -> "SpamClassifier":
+        """Read and verify the model in `folder`. Raises ArtifactError when it cannot be used."""
+        return cls(load_artifact(folder), limits=limits)
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def version(self) -> str:
+        return self._artifact.version
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the manifest, which holds the sha256 of every file."""
+        return self._artifact.digest
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return self._artifact.thresholds
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return self._artifact.card
+
+    @property
+    def encoding(self) -> EncodingConfig:
+        return self._artifact.encoding
+
+    @property
+    def max_tokens(self) -> int:
+        return self._artifact.encoding.max_tokens
+
+    def prepare(self, mail: bytes | MailFields) -> PreparedMessage:
+        """Parse, normalise and tokenise one mail. Thread-safe; loads nothing, needs no torch.
+
+        Raises:
+            MessageError: there is nothing in it to score. Broken mail does not raise.
+        """
+        text, defects = read_text(mail, self._limits)
+        token_ids, truncated = select_tokens(self._tokenizer.encode(text), self.encoding)
+        return PreparedMessage(token_ids, truncated, defects)
+
+    def score(self, prepared: Sequence[PreparedMessage]) -> list[Score]:
+        """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4)."""
+        messages = [message.token_ids for message in prepared]
+        scores: list[Score | None] = [None] * len(messages)
+        with torch.inference_mode():
+            for group in bucketed(messages, self.encoding, _CALL_TOKENS):
+                batch = make_batch([messages[position] for position in group], self.encoding)
+                logits = score_batch(self._network, batch, torch.device("cpu"))
+                for position, logit in zip(group, logits.tolist(), strict=True):
+                    scores[position] = self._score(logit)
+        return [score for score in scores if score is not None]
+
+    def warm_up(self) -> None:
+        """Run the network at short, middle and full lengths, so that the first mail need not wait for set-up."""
+        for tokens in (16, 128, self.encoding.window_tokens, self.max_tokens):
+            self.score([PreparedMessage([PADDING_ID + 1] * tokens, False)] * 2)
+
+    def self_test(self) -> None:
+        """Score the golden messages.
+
+        Raises:
+            SelfTestError: one of them does not get the probability that it was published with.
+        """
+        for golden in self._artifact.golden:
+            found = self.score([self.prepare(base64.b64decode(golden.raw_base64))])[0].probability
+            if abs(found - golden.spam_probability) > _GOLDEN_TOLERANCE:
+                raise SelfTestError(
+                    f"model {self.version} gives its golden message {golden.name} the probability {found:.4f}, "
+                    f"published was {golden.spam_probability:.4f}: this installation computes something else"
+                )
+
+    def _score(self, logit: float) -> Score:
+        probability = self._artifact.calibration.probability(logit)
+        return Score(logit, probability, self.thresholds.verdict(probability))
