@@ -39,7 +39,7 @@ class Deduplicator:
     """
 
     def __init__(self) -> None:
-        self._permutations = MinHash(num_perm=_HASHES, seed=_SEED).permutations
+        self._empty = MinHash(num_perm=_HASHES, seed=_SEED)
         self._signatures_NK: list[NDArray[np.uint32] | None] = []
         self._keys_N: list[int] = []
 
@@ -69,7 +69,7 @@ class Deduplicator:
             f"{one} {two} {three}".encode("utf-8", "surrogatepass")
             for one, two, three in zip(words, words[1:], words[2:], strict=False)
         }
-        minhash = MinHash(num_perm=_HASHES, permutations=self._permutations)
+        minhash = self._empty.copy()
         minhash.update_batch(list(runs))
         return np.asarray(minhash.hashvalues, np.uint32)
 
