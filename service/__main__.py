@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from classifier.errors import ConfigError
-from classifier.threads import available_cores
+from classifier.threads import available_cores, limit_threads
 from service.settings import Settings, load_settings, variable
 
 log = logging.getLogger("service")
@@ -53,8 +53,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> None:
 
 def set_threads(settings: Settings) -> None:
     """Say how many threads one inference may use; the libraries read this once, when they load."""
-    threads = settings.inference_threads or available_cores()
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    limit_threads(settings.inference_threads or available_cores())
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

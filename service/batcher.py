@@ -8,7 +8,6 @@ runs the next one gathers. Everything happens in one event loop, so admission ne
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -21,6 +20,7 @@ from service.batcher_contract import (
     Outcome,
     OverloadedError,
     PredictionFailedError,
+    Waiting,
     WorkerDeadError,
 )
 from service.clock import Clock, SystemClock
@@ -31,15 +31,6 @@ Payload = TypeVar("Payload")
 Output = TypeVar("Output")
 
 MAX_RETRY_AFTER_S = 60
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting(Generic[Payload, Output]):
-    payload: Payload
-    tokens: int
-    deadline: float
-    submitted_at: float
-    future: asyncio.Future[Outcome[Output]]
 
 
 class Batcher(Generic[Payload, Output]):
@@ -59,10 +50,10 @@ class Batcher(Generic[Payload, Output]):
         self._score = score
         self._observer = observer
         self._clock: Clock = clock or SystemClock()
-        self._queue: dict[_Waiting[Payload, Output], None] = {}  # ordered, and any entry leaves in O(1)
+        self._queue: dict[Waiting[Payload, Output], None] = {}  # ordered, and any entry leaves in O(1)
         self._changed = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._running: list[_Waiting[Payload, Output]] = []
+        self._running: list[Waiting[Payload, Output]] = []
         self._running_since = 0.0
         self._running_estimate_s = 0.0
         self._death: str | None = None
@@ -138,7 +129,7 @@ class Batcher(Generic[Payload, Output]):
         retry_after_s = self.retry_after_s()
         return OverloadedError(reason, f"{what}; send this again in {retry_after_s} s.", retry_after_s)
 
-    def _submit(self, messages: Sequence[tuple[Payload, int]], deadline: float) -> list[_Waiting[Payload, Output]]:
+    def _submit(self, messages: Sequence[tuple[Payload, int]], deadline: float) -> list[Waiting[Payload, Output]]:
         if self._death is not None:
             raise WorkerDeadError(f"Nothing can be scored: {self._death}.")
         tokens = sum(count for _, count in messages)
@@ -147,16 +138,13 @@ class Batcher(Generic[Payload, Output]):
         self._check_wait(deadline, tokens)
         now = self._clock.now()
         loop = asyncio.get_running_loop()
-        waiting = [
-            _Waiting[Payload, Output](payload, count, deadline, now, loop.create_future())
-            for payload, count in messages
-        ]
+        waiting = [Waiting(payload, count, deadline, now, loop.create_future()) for payload, count in messages]
         self._queue.update(dict.fromkeys(waiting))
         self.queued_tokens += tokens
         self._changed.set()
         return waiting
 
-    def _release(self, messages: int, waiting: Sequence[_Waiting[Payload, Output]], deadline: float) -> None:
+    def _release(self, messages: int, waiting: Sequence[Waiting[Payload, Output]], deadline: float) -> None:
         self.messages_in_flight -= messages
         left = [one for one in waiting if one in self._queue]
         for one in left:
@@ -168,7 +156,7 @@ class Batcher(Generic[Payload, Output]):
             expired = self._clock.now() >= deadline
             self._observer.messages_dropped("deadline" if expired else "cancelled", len(left))
 
-    def _remove(self, one: _Waiting[Payload, Output]) -> None:
+    def _remove(self, one: Waiting[Payload, Output]) -> None:
         del self._queue[one]
         self.queued_tokens -= one.tokens
 
@@ -208,10 +196,10 @@ class Batcher(Generic[Payload, Output]):
             else:
                 await self._changed.wait()
 
-    def _take_batch(self) -> list[_Waiting[Payload, Output]]:
+    def _take_batch(self) -> list[Waiting[Payload, Output]]:
         now = self._clock.now()
         window = self.limits.lookahead_batches * self.limits.max_batch_messages
-        ahead: list[_Waiting[Payload, Output]] = []
+        ahead: list[Waiting[Payload, Output]] = []
         for one in list(islice(self._queue, window)):
             if one.future.cancelled():
                 self._remove(one)
@@ -235,7 +223,7 @@ class Batcher(Generic[Payload, Output]):
             self._observer.message_waited(now - one.submitted_at)
         return batch
 
-    async def _score_or_bisect(self, batch: list[_Waiting[Payload, Output]]) -> None:
+    async def _score_or_bisect(self, batch: list[Waiting[Payload, Output]]) -> None:
         """Score a batch; when it fails, score its halves, so that a poison message fails alone."""
         started = self._running_since = self._clock.now()
         tokens = sum(one.tokens for one in batch)
@@ -283,7 +271,7 @@ class Reservation(Generic[Payload, Output]):
         self._batcher = batcher
         self._messages = messages
         self._deadline = deadline
-        self._waiting: list[_Waiting[Payload, Output]] = []
+        self._waiting: list[Waiting[Payload, Output]] = []
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,10 @@
 """What the batcher asks for and gives back: limits, outcomes, errors, and who watches it."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+Payload = TypeVar("Payload")
 Output = TypeVar("Output")
 
 
@@ -66,3 +68,14 @@ class BatcherObserver(Protocol):
 
     def request_rejected(self, reason: str) -> None:
         """A request was refused: `messages`, `tokens` or `deadline`."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiting(Generic[Payload, Output]):
+    """A message in the queue; its future is what the request awaits."""
+
+    payload: Payload
+    tokens: int
+    deadline: float
+    submitted_at: float
+    future: asyncio.Future[Outcome[Output]]

@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     INVALID_BASE64 = "invalid_base64"
     EMPTY_MESSAGE = "empty_message"
     MESSAGE_ERROR = "message_error"
+    INVALID_HTTP = "invalid_http"
+    HEADERS_TOO_LARGE = "headers_too_large"
     OVERLOADED = "overloaded"
     PREDICTION_FAILED = "prediction_failed"
     INTERNAL_ERROR = "internal_error"
@@ -62,6 +64,8 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_BASE64: 422,
     ErrorCode.EMPTY_MESSAGE: 422,
     ErrorCode.MESSAGE_ERROR: 422,
+    ErrorCode.INVALID_HTTP: 400,
+    ErrorCode.HEADERS_TOO_LARGE: 431,
     ErrorCode.OVERLOADED: 429,
     ErrorCode.PREDICTION_FAILED: 500,
     ErrorCode.INTERNAL_ERROR: 500,

@@ -45,9 +45,9 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(32 * MIB, ge=1, description="Bytes of one request body, counted while it arrives.")
     max_buffered_bytes: int = Field(256 * MIB, ge=1, description="Bytes of all request bodies held at one time.")
     max_header_bytes: int = Field(64 * KIB, ge=1 * KIB, description="Bytes of the request line and HTTP headers.")
-    max_mime_parts: int = Field(100, ge=1, description="MIME parts read from one message.")
-    max_mime_depth: int = Field(10, ge=1, description="Levels of MIME nesting read in one message.")
-    max_decoded_bytes: int = Field(10 * MIB, ge=1, description="Bytes of decoded parts read from one message.")
+    max_mime_parts: int = Field(200, ge=1, description="MIME parts read from one message.")
+    max_mime_depth: int = Field(20, ge=1, description="Levels of MIME nesting read in one message.")
+    max_decoded_bytes: int = Field(2 * MIB, ge=1, description="Bytes of decoded parts read from one message.")
 
     request_timeout_ms: int = Field(
         30_000, ge=1, description="Longest time for one request; `X-Request-Timeout-Ms` can only shorten it."
