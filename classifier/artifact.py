@@ -154,7 +154,8 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactCorruptError(f"{folder / _MANIFEST} is no manifest: {error!r:.200}") from error
     if written_format > FORMAT:
         raise ArtifactFormatError(
-            f"{folder} is in format {written_format}, this Hamlet reads up to {FORMAT}: upgrade it, or choose an older model"
+            f"{folder} is in format {written_format}, this Hamlet reads up to {FORMAT}: "
+            "upgrade it, or choose an older model"
         )
     contents = {name: _verified(folder / name, hashes.get(name)) for name in _FILES}
     try:

@@ -14,7 +14,7 @@ from classifier.errors import EmptyMessageError
 from classifier.html import HtmlText, Link, read_html
 from classifier.mime import ParseLimits, Part, read_tree
 
-__all__ = ["Attachment", "MailFields", "Message", "ParseLimits", "message_from_fields", "parse_message"]
+__all__ = ["Attachment", "MailFields", "Message", "ParseLimits", "message_from_fields", "parse_message", "read_mail"]
 
 # Declared charset -> the superset that mail programs really mean by it (WHATWG Encoding, 4.2).
 _SUPERSETS = {
@@ -73,6 +73,11 @@ class Message:
     attachments: list[Attachment] = field(default_factory=list)
     charsets: list[str] = field(default_factory=list)
     defects: tuple[str, ...] = ()
+
+
+def read_mail(mail: bytes | MailFields, limits: ParseLimits | None = None) -> Message:
+    """Read a mail in either form. Raises EmptyMessageError when it says nothing."""
+    return parse_message(mail, limits) if isinstance(mail, bytes) else message_from_fields(mail)
 
 
 def parse_message(raw: bytes, limits: ParseLimits | None = None) -> Message:
@@ -183,7 +188,7 @@ def _transfer_decode(part: Part, most: int, defects: list[str]) -> bytes:
         defects.append("unknown_transfer_encoding")
     headers.set_payload(body.decode("ascii", "surrogateescape"))
     decoded = headers.get_payload(decode=True)
-    headers.set_payload(None)
+    headers.set_payload("")
     if not isinstance(decoded, bytes):
         return body[:most]
     if encoding == "base64" and headers.defects:

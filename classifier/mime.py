@@ -67,7 +67,7 @@ def read_part(raw: bytes, defects: list[str], depth: int = 0) -> Part:
     if isinstance(early, str) and early.strip():
         defects.append("header_block_broken")
         body = early.encode("utf-8", "surrogateescape") + body
-    headers.set_payload(None)
+    headers.set_payload("")
     return Part(headers, body, depth)
 
 

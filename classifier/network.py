@@ -18,7 +18,7 @@ from classifier.errors import ConfigError
 from classifier.tokenizer import PADDING_ID
 
 Cell = Literal["lstm", "gru", "rnn"]
-_CELLS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 @dataclass(frozen=True, slots=True)

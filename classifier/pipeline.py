@@ -15,7 +15,7 @@ import torch
 from classifier.artifact import NAME, Artifact, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
-from classifier.message import MailFields, ParseLimits, message_from_fields, parse_message
+from classifier.message import MailFields, ParseLimits, read_mail
 from classifier.network import SpamNetwork, score_batch
 from classifier.text import message_text
 from classifier.tokenizer import PADDING_ID, TextTokenizer
@@ -34,12 +34,6 @@ class Score:
     logit: float
     probability: float
     verdict: Verdict
-
-
-def read_text(mail: bytes | MailFields, limits: ParseLimits) -> tuple[str, tuple[str, ...]]:
-    """Return the normalised text of a mail and its defects. Raises MessageError when it is empty."""
-    message = parse_message(mail, limits) if isinstance(mail, bytes) else message_from_fields(mail)
-    return message_text(message), message.defects
 
 
 class SpamClassifier:
@@ -98,9 +92,9 @@ class SpamClassifier:
         Raises:
             MessageError: there is nothing in it to score. Broken mail does not raise.
         """
-        text, defects = read_text(mail, self._limits)
-        token_ids, truncated = select_tokens(self._tokenizer.encode(text), self.encoding)
-        return PreparedMessage(token_ids, truncated, defects)
+        message = read_mail(mail, self._limits)
+        token_ids, truncated = select_tokens(self._tokenizer.encode(message_text(message)), self.encoding)
+        return PreparedMessage(token_ids, truncated, message.defects)
 
     def score(self, prepared: Sequence[PreparedMessage]) -> list[Score]:
         """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4)."""

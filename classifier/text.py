@@ -61,7 +61,7 @@ _SQUARED = {0x1F130 + row * 0x20 + i: chr(ord("A") + i) for row in range(3) for 
 _MIXABLE_WORD = re.compile("[A-Za-z\u0250-\u02af\u0370-\u03ff\u0400-\u04ff\u1d00-\u1d2f]{2,}")
 _LOOKALIKES = str.maketrans(
     # Cyrillic, then Greek, then phonetic letters: Unicode confusables (UTS 39) of a Latin letter.
-    "аАеЕоОрРсСуУхХіІјЈѕЅкКмМтТнНвВԁԛԝһгпиαΑοΟνΝρΡτΤυΥκΚηΗιΙχΧεΕβΒΜΖɑɡɩʏᴀᴄᴅᴇᴋᴍᴏᴘᴛᴜᴠᴡᴢ",  # noqa: RUF001 the table itself
+    "аАеЕоОрРсСуУхХіІјЈѕЅкКмМтТнНвВԁԛԝһгпиαΑοΟνΝρΡτΤυΥκΚηΗιΙχΧεΕβΒΜΖɑɡɩʏᴀᴄᴅᴇᴋᴍᴏᴘᴛᴜᴠᴡᴢ",
     "aAeEoOpPcCyYxXiIjJsSkKmMtTnHbBdqwhrnuaAoOvNpPtTuYkKnHiIxXeEbBMZagiyacdekmoptuvwz",
 )
 

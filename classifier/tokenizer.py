@@ -21,7 +21,8 @@ class TextTokenizer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.vocabulary_size: int = tokenizer.get_vocab_size()
-        self.marker_ids: dict[str, int] = {marker: tokenizer.token_to_id(marker) for marker in MARKERS}
+        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+        self.marker_ids: dict[str, int] = {marker: vocabulary[marker] for marker in MARKERS}
 
     @classmethod
     def learn(cls, texts: Iterator[str], vocabulary_size: int, *, show_progress: bool = False) -> "TextTokenizer":
