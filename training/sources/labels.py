@@ -20,13 +20,16 @@ def split_prefix(argument: Path | str) -> tuple[Label | None, Path]:
     return None, Path(argument)
 
 
-def label_of_path(path: Path) -> Label | None:
-    """Return the label that the innermost telling name of the path has; None when no name tells, or one tells both."""
-    for part in reversed(path.parts):
-        words = set(_WORD.findall(part.lower()))
+def label_of_path(path: Path, root: Path) -> Label | None:
+    """Return the label that the innermost telling name tells; None when no name tells, or one tells both.
+
+    Names from `root` on count, and the folder of a `root` that is a file: a home or a project may be named anything.
+    """
+    top = root.resolve()
+    names = [top.name] if root.is_dir() else [top.parent.name, top.name]
+    for name in reversed([*names, *path.relative_to(root).parts]):
+        words = set(_WORD.findall(name.lower()))
         spam, ham = bool(words & {"spam", "junk"}), "ham" in words
-        if spam != ham:
-            return "spam" if spam else "ham"
-        if spam and ham:
-            return None
+        if spam or ham:
+            return None if spam and ham else "spam" if spam else "ham"
     return None

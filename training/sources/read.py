@@ -53,7 +53,7 @@ def read_sources(
 def _read_file(
     file: SourceFile, root: Path, given: Label | None, default: Label | None, report: SourceReport, max_bad_share: float
 ) -> Iterator[LabelledMail]:
-    mails = _table(file, given or default) if file.kind in _ROWS else _messages(file, root, given, default)
+    mails = _table(file, root, given or default) if file.kind in _ROWS else _messages(file, root, given, default)
     for number, (place, mail) in enumerate(mails, start=1):
         if isinstance(mail, str):
             report.add_bad(place, mail)
@@ -64,8 +64,8 @@ def _read_file(
             _check_share(report, max_bad_share)
 
 
-def _table(file: SourceFile, label: Label | None) -> Iterator[tuple[str, LabelledMail | str]]:
-    label = label or label_of_path(file.path)
+def _table(file: SourceFile, root: Path, label: Label | None) -> Iterator[tuple[str, LabelledMail | str]]:
+    label = label or label_of_path(file.path, root)
     name = stem_of_name(file.path)
     for number, (place, row) in enumerate(_ROWS[file.kind](file.path), start=1):
         if isinstance(row, str):
@@ -80,7 +80,7 @@ def _table(file: SourceFile, label: Label | None) -> Iterator[tuple[str, Labelle
 def _messages(
     file: SourceFile, root: Path, given: Label | None, default: Label | None
 ) -> Iterator[tuple[str, LabelledMail | str]]:
-    path_label = given or label_of_path(file.path) or default
+    path_label = given or label_of_path(file.path, root) or default
     for place, raw, label in _raw_messages(file, path_label):
         if label is None:
             raise DataError(
@@ -90,7 +90,7 @@ def _messages(
         if not raw.strip():
             yield place, "the message is empty"
             continue
-        mail_id = Path(place).relative_to(root).as_posix() if place != str(root) else root.name
+        mail_id = place.removeprefix(f"{root}/") if root.is_dir() else place.removeprefix(f"{root.parent}/")
         yield place, LabelledMail(mail_id, label, _source(file.path, root), date_of_mail(raw), raw)
 
 

@@ -1,0 +1,15 @@
+"""What the tests of training share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def corpora() -> Path:
+    """Return the folder of real corpora, or skip: it is not part of the repository."""
+    folder = os.environ.get("HAMLET_CORPORA")
+    if not folder:
+        pytest.skip("set HAMLET_CORPORA to a folder of labelled mail to run this test")
+    return Path(folder)
