@@ -10,24 +10,25 @@
 
 # Mail to train on and to test with; tests that need it are skipped where it is not there.
 HAMLET_CORPORA ?= ../shared/corpora
-export HAMLET_CORPORA
 
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 IMAGE ?= hamlet
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: .venv/service.installed ## start the service on 127.0.0.1:8000
+serve: $(VENV)/service.installed ## start the service on 127.0.0.1:8000
 	@echo "== serving on http://$${HAMLET_HOST:-127.0.0.1}:$${HAMLET_PORT:-8000}, Ctrl-C ends it"
 	@exec $(BIN)/python -m service $(ARGS)
 
-test: .venv/dev.installed ## run the tests
+test: export HAMLET_CORPORA := $(HAMLET_CORPORA)
+test: $(VENV)/dev.installed ## run the tests
 	@echo "== testing"
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/dev.installed ## style, types and import contracts
+lint: $(VENV)/dev.installed ## style, types and import contracts
 	@echo "== ruff: style"
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -36,15 +37,15 @@ lint: .venv/dev.installed ## style, types and import contracts
 	@echo "== import-linter: who may import whom"
 	@$(BIN)/lint-imports
 
-format: .venv/dev.installed ## bring the code into shape
+format: $(VENV)/dev.installed ## bring the code into shape
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-train: .venv/training.installed corpora ## train on HAMLET_CORPORA, into runs/default
+train: $(VENV)/training.installed corpora ## train on HAMLET_CORPORA, into runs/default
 	@echo "== training on $(HAMLET_CORPORA), into runs/default"
 	@$(BIN)/python -m training fit --preset default --data "$(HAMLET_CORPORA)" --out runs/default $(ARGS)
 
-bench: .venv/dev.installed ## measure messages per second, step by step
+bench: $(VENV)/dev.installed ## measure messages per second, step by step
 	@echo "== measuring"
 	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
@@ -55,7 +56,7 @@ corpora: ## check that the mail is where HAMLET_CORPORA says
 	@test -d "$(HAMLET_CORPORA)" || { echo "No folder at $(HAMLET_CORPORA): set HAMLET_CORPORA to the folder with the mail." >&2; exit 1; }
 
 clean: ## remove what make has made; runs stay
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find classifier service training tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- set-up ------------------------------------------------------------------------------------------------
@@ -63,20 +64,20 @@ clean: ## remove what make has made; runs stay
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # One venv for all; each extra is installed when the first target asks for it, and again when the pins change.
-.venv/%.installed: pyproject.toml constraints.txt torch-cpu.txt .venv/made
-	@echo "== installing torch into .venv (the CPU build, about 200 MB)"
+$(VENV)/%.installed: pyproject.toml constraints.txt torch-cpu.txt $(VENV)/made
+	@echo "== installing torch into $(VENV) (the CPU build, about 200 MB)"
 	@# Few retries: an index out of reach would otherwise cost 8 s, a silent one minutes.
 	@$(PIP) install --no-deps --retries 1 --timeout 15 -c constraints.txt -r torch-cpu.txt
-	@echo "== installing what else '$*' needs into .venv (a minute or so)"
+	@echo "== installing what else '$*' needs into $(VENV) (a minute or so)"
 	@$(PIP) install --quiet -c constraints.txt --editable '.[$*]'
 	@touch $@
 
 # A venv that works is kept. For a new one: the first Python that is new enough, 3.11 before the others, as it
 # is what was tested.
-.venv/made:
+$(VENV)/made:
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
 	if $(BIN)/python -c "$$new_enough" >/dev/null 2>&1 && $(PIP) --version >/dev/null 2>&1; then \
-	    echo "== keeping .venv, $$($(BIN)/python --version)"; touch $@; exit 0; \
+	    echo "== keeping $(VENV), $$($(BIN)/python --version)"; touch $@; exit 0; \
 	fi; \
 	for python in $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python); do \
 	    if "$$python" -c "$$new_enough" >/dev/null 2>&1; then found=$$python; break; fi; \
@@ -88,5 +89,5 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 	if ! "$$found" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
 	    echo "$$found lacks the venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
 	fi; \
-	echo "== making .venv with $$("$$found" --version)"; \
-	"$$found" -m venv --clear .venv && touch $@
+	echo "== making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV) && touch $@

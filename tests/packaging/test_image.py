@@ -1,0 +1,100 @@
+"""The Dockerfile and the compose file promise what operators rely on; the built image is tried by hand."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "Dockerfile").read_text()
+STATE = "/var/lib/hamlet"
+
+
+def stages() -> dict[str, list[str]]:
+    """Return the instructions of each stage, continued lines joined, comments left out."""
+    text = re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        if line.startswith("FROM "):
+            current = found.setdefault(line.split()[-1], [])
+        current.append(line)
+    return found
+
+
+def argument(stage: str, instruction: str) -> str:
+    """Return what follows the only such instruction of a stage."""
+    (line,) = [line for line in stages()[stage] if line.startswith(instruction + " ")]
+    return line.removeprefix(instruction).strip()
+
+
+def compose_service() -> dict[str, Any]:
+    """Return the compose file's service."""
+    service: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["service"]
+    return service
+
+
+def test_the_service_is_what_a_plain_build_makes() -> None:
+    """The last stage is the default one."""
+    assert list(stages())[-1] == "service"
+
+
+@pytest.mark.parametrize("stage", ["service", "training"])
+def test_images_run_as_a_numbered_user_other_than_root(stage: str) -> None:
+    """A number lets an orchestrator check that it is not root."""
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", argument(stage, "USER"))
+
+
+def test_the_service_gets_signals_itself() -> None:
+    """In exec form no shell stands between the container's stop signal and the service."""
+    assert json.loads(argument("service", "CMD")) == ["python", "-m", "service"]
+    assert argument("service", "STOPSIGNAL") == "SIGTERM"
+
+
+def test_the_health_check_asks_for_readiness_with_what_the_image_has() -> None:
+    """A live process whose model is gone is not healthy; curl is not installed."""
+    command = json.loads(argument("service", "HEALTHCHECK").split("CMD", 1)[1])
+    assert command[0] == "python"
+    assert "/health/ready" in command[-1]
+    compile(command[-1], "HEALTHCHECK", "exec")
+
+
+@pytest.mark.parametrize("stage", ["service", "training"])
+def test_all_that_an_image_copies_exists_and_reaches_the_build(stage: str) -> None:
+    """What COPY names is in the repository and let through by .dockerignore."""
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copies = [line.split()[1:-1] for line in stages()[stage] if line.startswith("COPY ") and "--from" not in line]
+    names = {name for sources in copies for name in sources}
+    assert names <= let_through
+    assert [name for name in sorted(names) if not (ROOT / name).exists()] == []
+
+
+def test_images_hold_only_the_code_that_they_run() -> None:
+    """The service's image has no training in it, and training's no service."""
+    assert not any(line.startswith("COPY training") for line in stages()["service"])
+    assert not any(line.startswith("COPY service") for line in stages()["training"])
+
+
+def test_compose_runs_the_service_read_only_and_without_privileges() -> None:
+    """One volume is all it may write to."""
+    service = compose_service()
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert [volume.split(":")[1] for volume in service["volumes"]] == [STATE] == [argument("service", "VOLUME")]
+
+
+def test_compose_publishes_on_loopback_unless_told_otherwise() -> None:
+    """A first try does not open the machine to its network."""
+    assert compose_service()["ports"] == ["${HAMLET_PUBLISH:-127.0.0.1:8000}:8000"]
+
+
+def test_compose_waits_longer_than_the_service_drains() -> None:
+    """Else accepted work is killed half done."""
+    from service.settings import Settings
+
+    drain_s = Settings.model_fields["drain_delay_s"].default + Settings.model_fields["drain_timeout_s"].default
+    assert int(compose_service()["stop_grace_period"].removesuffix("s")) > drain_s

@@ -1,0 +1,49 @@
+"""What importing a module costs: the import contracts, seen at run time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.service_alone import modules
+
+ROOT = Path(__file__).resolve().parents[2]
+PROBE = """
+import importlib, json, logging, signal, sys, threading
+before = signal.getsignal(signal.SIGTERM)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps({
+    "modules": sorted({name.split(".")[0] for name in sys.modules}),
+    "threads": [thread.name for thread in threading.enumerate()],
+    "log_handlers": len(logging.getLogger().handlers),
+    "signals_kept": signal.getsignal(signal.SIGTERM) is before,
+}))
+"""
+
+
+def after_importing(names: list[str]) -> dict[str, object]:
+    """Return what a fresh process looks like after these imports."""
+    run = subprocess.run([sys.executable, "-c", PROBE, *names], cwd=ROOT, capture_output=True, text=True, check=True)
+    seen: dict[str, object] = json.loads(run.stdout)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "name", ["classifier.message", "classifier.text", "classifier.encoding", "service.schemas", "service.settings"]
+)
+def test_light_modules_load_without_torch(name: str) -> None:
+    """Parsing mail or describing a request does not cost a second and half a gigabyte."""
+    assert "torch" not in set(after_importing([name])["modules"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("package", ["classifier", "service", "training"])
+def test_importing_does_no_work(package: str) -> None:
+    """No thread, no log handler and no signal handler comes of an import alone."""
+    names = [name for name in modules(package) if not name.endswith("__main__")]
+    seen = after_importing(names)
+    assert seen["threads"] == ["MainThread"]
+    assert seen["log_handlers"] == 0
+    assert seen["signals_kept"] is True
