@@ -56,9 +56,7 @@ class FakeClassifier:
         self.may_score.wait(10)
         if any(POISON in one.text for one in prepared):
             raise RuntimeError(prepared[0].text)
-        return [
-            FakeScore(0.9, Verdict.SPAM) if "spam" in one.text else FakeScore(0.1, Verdict.HAM) for one in prepared
-        ]
+        return [FakeScore(0.9, Verdict.SPAM) if "spam" in one.text else FakeScore(0.1, Verdict.HAM) for one in prepared]
 
     def warm_up(self) -> None: ...
 
@@ -135,3 +133,10 @@ class FakeModel:
         self.batches.append(batch)
         await self.gate.wait()
         return list(self.during(batch))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the event loop run until something holds; other threads may be needed for it, so this cannot be an event."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)

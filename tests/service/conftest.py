@@ -1,0 +1,49 @@
+"""A running app around a fake classifier, and a client for it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from service.app import create_app
+from service.settings import Settings
+from service.state import ServiceState
+from tests.service.fakes import FakeClassifier
+
+OpenApp = Callable[..., AbstractAsyncContextManager[tuple[httpx.AsyncClient, ServiceState]]]
+
+
+@pytest.fixture
+def classifier() -> FakeClassifier:
+    """The classifier in service."""
+    return FakeClassifier()
+
+
+@pytest.fixture
+def open_app(classifier: FakeClassifier) -> OpenApp:
+    """Return a context manager: settings in, a client and the state of a started app out."""
+
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, ServiceState]]:
+        app = create_app(Settings(**settings), lambda _: classifier)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://hamlet") as client,
+        ):
+            await app.state.service.started()
+            try:
+                yield client, app.state.service
+            finally:
+                classifier.may_score.set()
+
+    return opened
+
+
+@pytest.fixture
+async def client(open_app: OpenApp) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app with default settings."""
+    async with open_app() as (client, _):
+        yield client

@@ -1,0 +1,55 @@
+"""The inference thread and the swap of models."""
+
+import pytest
+
+from service.batcher_contract import WorkerDeadError
+from service.inference_thread import InferenceThread
+from service.models import ActiveModel
+from service.predictor import Predictor, Work
+from tests.service.fakes import FakeClassifier, FakePrepared
+
+
+async def test_a_job_that_fails_does_not_end_the_thread() -> None:
+    """An exception goes to whoever asked, and the next job runs."""
+    thread = InferenceThread()
+    thread.start()
+    with pytest.raises(ZeroDivisionError):
+        await thread.run(lambda: 1 / 0)
+    assert await thread.run(lambda: 42) == 42
+    assert thread.alive
+    thread.stop()
+    assert not thread.alive
+
+
+async def test_a_dead_thread_fails_its_jobs() -> None:
+    """When the thread ends, neither the running job nor a later one is left hanging."""
+    thread = InferenceThread()
+    thread.start()
+
+    def end() -> None:
+        raise SystemExit
+
+    with pytest.raises(WorkerDeadError):
+        await thread.run(end)
+    with pytest.raises(WorkerDeadError):
+        await thread.run(lambda: 42)
+    assert not thread.alive
+
+
+async def test_a_swap_in_the_middle_keeps_each_message_with_its_model() -> None:
+    """A batch across a swap is scored by both models, each its own messages, and the order is kept."""
+    predictor = Predictor()
+    predictor.start()
+    seen: list[tuple[str, list[str]]] = []
+
+    class Remembering(FakeClassifier):
+        def score(self, prepared):  # type: ignore[no-untyped-def]  # as in the base
+            seen.append((self.version, [one.text for one in prepared]))
+            return super().score(prepared)
+
+    old, new = ActiveModel(Remembering(version="old")), ActiveModel(Remembering(version="new"))
+    batch = [Work(old, FakePrepared("a", 1)), Work(new, FakePrepared("spam", 1)), Work(old, FakePrepared("c", 1))]
+    scores = await predictor.score(batch)
+    predictor.stop()
+    assert [score.verdict for score in scores] == ["ham", "spam", "ham"]
+    assert seen == [("old", ["a", "c"]), ("new", ["spam"])]
