@@ -25,7 +25,7 @@ def lines(name: str) -> list[str]:
 
 def pins() -> dict[str, Version]:
     """Return the version that constraints.txt holds each package to."""
-    found = {}
+    found: dict[str, Version] = {}
     for line in lines("constraints.txt"):
         name, version = line.split("==")
         found[canonicalize_name(name)] = Version(version)
