@@ -15,9 +15,9 @@ MAX_HTML_CHARACTERS = 1024 * 1024
 
 # fmt: off
 _BLOCKS = frozenset((
-    "address", "article", "aside", "blockquote", "br", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer",
-    "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "option", "p", "pre",
-    "section", "table", "td", "th", "tr", "ul",
+    "address", "article", "aside", "blockquote", "br", "center", "dd", "div", "dl", "dt", "fieldset", "figure",
+    "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "option",
+    "p", "pre", "section", "table", "td", "th", "tr", "ul",
 ))
 # fmt: on
 _NO_TEXT = frozenset(("script", "style", "title"))

@@ -79,6 +79,10 @@ class SpamClassifier:
         return self._artifact.card
 
     @property
+    def tokenizer(self) -> TextTokenizer:
+        return self._tokenizer
+
+    @property
     def encoding(self) -> EncodingConfig:
         return self._artifact.encoding
 

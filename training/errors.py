@@ -5,3 +5,7 @@ from classifier.errors import HamletError
 
 class DataError(HamletError):
     """Labelled mail cannot be used; the text names the file and says what to do."""
+
+
+class DivergedError(HamletError):
+    """Fitting broke down: loss or gradient stayed infinite or undefined."""

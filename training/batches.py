@@ -1,0 +1,86 @@
+"""Training batches: an order per epoch that a seed decides, messages of like length together, mail seen a bit torn.
+
+Everything follows from (seed, epoch, batch number), so a run that was killed goes on exactly where it was.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.encoding import Batch, EncodingConfig, bucketed, make_batch, select_tokens
+from classifier.text import ATTACHMENT, BODY, FIELD_MARKERS, SUBJECT
+from classifier.tokenizer import TextTokenizer
+from training.config import FitConfig
+from training.corpus import TokenIds
+
+# Messages that are sorted by length together: many batches, so that batches differ, but few enough to stay random.
+_POOL_MESSAGES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """One step's input. B messages."""
+
+    batch: Batch
+    places_B: NDArray[np.int64]  # where the messages stand in the corpus
+
+
+class Sampler:
+    """Draws the batches of an epoch."""
+
+    def __init__(
+        self,
+        token_ids: TokenIds,
+        places: NDArray[np.int64],
+        tokenizer: TextTokenizer,
+        encoding: EncodingConfig,
+        fit: FitConfig,
+        seed: int,
+    ) -> None:
+        self._token_ids = token_ids
+        self._places = places
+        self._lengths = np.minimum(token_ids.lengths[places], encoding.max_tokens)
+        self._encoding = encoding
+        self._fit = fit
+        self._seed = seed
+        self._field_ids = np.array([tokenizer.marker_ids[marker] for marker in FIELD_MARKERS], np.int64)
+        kept = (SUBJECT, BODY, ATTACHMENT)
+        self._droppable_ids = np.array(
+            [tokenizer.marker_ids[marker] for marker in FIELD_MARKERS if marker not in kept], np.int64
+        )
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Return the batches of an epoch as places in the corpus, in the order in which they are seen."""
+        random = np.random.default_rng((self._seed, epoch))
+        order = random.permutation(len(self._places))
+        batches: list[NDArray[np.int64]] = []
+        for start in range(0, len(order), _POOL_MESSAGES):
+            pool = order[start : start + _POOL_MESSAGES]
+            # range() stands for ids: only lengths count here.
+            lengths = [range(length) for length in self._lengths[pool].tolist()]
+            groups = bucketed(lengths, self._encoding, self._fit.batch_tokens)
+            batches += [self._places[pool[group]] for group in groups]
+        return [batches[number] for number in random.permutation(len(batches))]
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[TrainingBatch]:
+        """Yield the batches of an epoch from number `first` on."""
+        for number, places_B in enumerate(self.plan(epoch)):
+            if number >= first:
+                random = np.random.default_rng((self._seed, epoch, number))
+                torn = [self._tear(self._token_ids[place], random) for place in places_B.tolist()]
+                selected = [select_tokens(token_ids.tolist(), self._encoding)[0] for token_ids in torn]
+                yield TrainingBatch(make_batch(selected, self._encoding), places_B)
+
+    def _tear(self, token_ids: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+        """Leave out some fields and some tokens; field markers of what is left stay."""
+        is_field = np.isin(token_ids, self._field_ids)
+        field_number = np.cumsum(is_field)  # 0 before the first marker, where nothing stands
+        starts = np.flatnonzero(is_field)
+        is_dropped = np.isin(token_ids[starts], self._droppable_ids) & (
+            random.random(len(starts)) < self._fit.field_dropout
+        )
+        keep = ~np.concatenate(([False], is_dropped))[field_number]
+        keep &= is_field | (random.random(len(token_ids)) >= self._fit.token_dropout)
+        return token_ids[keep]

@@ -1,0 +1,46 @@
+"""The two thresholds: the lowest and the highest that keep to their budgets on the calibration mail."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.verdict import Thresholds
+from training.config import ThresholdConfig
+from training.measures import IsSpam, Scores
+
+# Never below even odds, nor above: `spam` has to mean more likely spam than not.
+_EVEN = 0.5
+
+
+def choose_thresholds(
+    probabilities_N: Scores, is_spam_N: IsSpam, corpora_N: NDArray[np.str_], config: ThresholdConfig
+) -> Thresholds:
+    """Return thresholds that lose at most the budgets, every corpus weighing the same.
+
+    A budget over all mail alike would be spent on the smallest and hardest corpora, which is where a new mailbox is
+    most like.
+    """
+    ham, spam = ~is_spam_N, is_spam_N
+    spam_from = _lowest(probabilities_N[ham], _weights(corpora_N[ham]), config.ham_loss_budget)
+    leak_from = _lowest(-probabilities_N[spam], _weights(corpora_N[spam]), config.spam_leak_budget)
+    spam_from = float(min(1.0, max(_EVEN, spam_from)))
+    return Thresholds(ham_below=float(np.clip(-leak_from, 0.0, min(_EVEN, spam_from))), spam_from=spam_from)
+
+
+def _weights(corpora: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Shares that add up to 1, each corpus having the same."""
+    names, place, sizes = np.unique(corpora, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = 1 / (len(names) * sizes[place])
+    return weights
+
+
+def _lowest(values: Scores, weights: NDArray[np.float64], budget: float) -> float:
+    """Return the lowest threshold with at most `budget` of the weight at or above it (just above a value)."""
+    if not len(values):
+        return _EVEN
+    order = np.argsort(-values, kind="stable")
+    lost = np.cumsum(weights[order])
+    # The first value whose loss would break the budget, ties with it included, must stay below the threshold.
+    first = int(np.searchsorted(lost, budget, "right"))
+    if first >= len(values):
+        return float(values.min())
+    return float(np.nextafter(values[order[first]], np.inf))

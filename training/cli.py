@@ -1,0 +1,94 @@
+"""`python -m training STEP`: the steps of training, from labelled mail to a version that can be served."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from classifier.artifact import activate
+from classifier.errors import HamletError
+from classifier.pipeline import SpamClassifier
+from training.config import load_preset
+from training.evaluate import evaluate, score_corpus, table
+from training.fit import fit
+from training.prepare import data_manifest, prepare
+from training.progress import say
+from training.publish import publish
+from training.split import Part
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one step; return the exit status: 0 only when the work was done."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.step(options)
+    except HamletError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    steps = parser.add_subparsers(required=True, metavar="STEP")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="files or folders of labelled mail: .jsonl(.gz/.xz), .csv, .parquet, .mbox, Maildir, folders of .eml; "
+        "spam=PATH or ham=PATH says what mail without a label is",
+    )
+    data.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where everything is written")
+
+    step = steps.add_parser("fit", parents=[data], help="labelled mail to a model")
+    step.add_argument("--preset", default="default", help="default, smoke, or the path of a .toml file")
+    step.add_argument("--resume", action="store_true", help="go on where a run in the same --out was stopped")
+    step.add_argument(
+        "--models", type=Path, metavar="FOLDER", help="folder of versions to publish to (OUT/models without it)"
+    )
+    step.set_defaults(step=_fit)
+
+    step = steps.add_parser("evaluate", parents=[data], help="the measures of a model on labelled mail")
+    step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
+    step.add_argument(
+        "--part",
+        choices=["all", "test"],
+        default="all",
+        help="all of the mail, or the part that a model fitted on these very sources has not seen",
+    )
+    step.add_argument("--preset", default="default", help="whose split --part test takes")
+    step.set_defaults(step=_evaluate)
+    return parser
+
+
+def _fit(options: argparse.Namespace) -> None:
+    config = load_preset(options.preset)
+    manifest = data_manifest(options.data)
+    corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
+    network, history = fit(corpus, tokenizer, config, options.out, resume=options.resume)
+    models = options.models or options.out / "models"
+    folder, measures = publish(network, tokenizer, corpus, config, manifest, history, models)
+    activate(models, folder.name)
+    _write_measures(options.out, measures)
+    say(f"published {folder} and made it the active version; measures in {options.out / 'metrics.json'}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    classifier = SpamClassifier.load(options.model)
+    config = load_preset(options.preset)
+    corpus, _ = prepare(options.data, config, options.out / "prepared", tokenizer=classifier.tokenizer)
+    places = corpus.places(Part.TEST) if options.part == "test" else corpus.all_places()
+    scores = score_corpus(classifier, corpus, places)
+    measures = evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
+    _write_measures(options.out, measures)
+
+
+def _write_measures(folder: Path, measures: dict[str, object]) -> None:
+    text = json.dumps(measures, indent=2, ensure_ascii=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    print(table(measures))

@@ -1,0 +1,99 @@
+"""What a training run can be told, as typed values from a TOML preset. Units are in the names."""
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.encoding import EncodingConfig
+from classifier.errors import ConfigError
+from classifier.network import NetworkConfig
+from training.split import Shares
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How the network is fitted."""
+
+    epochs: int = 4
+    # Early stop: so many epochs without a better validation loss.
+    patience_epochs: int = 2
+    # Padded tokens of a batch.
+    batch_tokens: int = 16384
+    learning_rate: float = 0.002
+    warmup_share: float = 0.05
+    weight_decay: float = 0.01
+    # Gradients are cut to this norm: through 256 steps they can explode.
+    clip_norm: float = 1.0
+    dropout: float = 0.3
+    # Share of a message's tokens that are left out at each sight.
+    token_dropout: float = 0.1
+    # Chance that a field is left out: sender, links and attachments tell collections apart better than spam from ham.
+    field_dropout: float = 0.3
+    # 0.02: a target of 0.01 or 0.99, so that a mislabelled message cannot pull without end.
+    label_smoothing: float = 0.02
+    # A message counts (size of its cluster) ** -cluster_discount: a campaign is one kind of spam, not 900.
+    cluster_discount: float = 0.5
+    checkpoint_seconds: float = 60.0
+    # After so many steps in a row with a loss or gradient that is not finite the run stops.
+    most_bad_steps: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdConfig:
+    """Budgets for the two thresholds, as shares of the calibration mail; every corpus weighs the same."""
+
+    ham_loss_budget: float = 0.001
+    spam_leak_budget: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """A preset."""
+
+    seed: int = 1
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    shares: Shares = field(default_factory=Shares)
+    fit: FitConfig = field(default_factory=FitConfig)
+    thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)
+
+
+def load_preset(name: str) -> TrainingConfig:
+    """Read a preset by name, or a TOML file by path.
+
+    Raises:
+        ConfigError: no such preset, not TOML, or a setting that does not exist.
+    """
+    path = Path(name) if name.endswith(".toml") else PRESETS / f"{name}.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.toml")))
+        raise ConfigError(
+            f"cannot read the preset {name!r}: give one of {known}, or the path of a .toml file"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    config: TrainingConfig = _build(TrainingConfig, values, path, "")
+    return config
+
+
+def _build(kind: Any, values: dict[str, Any], path: Path, prefix: str) -> Any:
+    known = {each.name: each for each in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{path} sets {prefix}{name}, which does not exist; there is {', '.join(known)}")
+    defaults = kind()
+    built = {}
+    for name, value in values.items():
+        default = getattr(defaults, name)
+        if is_dataclass(default):
+            built[name] = _build(type(default), value, path, f"{prefix}{name}.")
+        elif isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int)):
+            built[name] = value
+        else:
+            raise ConfigError(f"{path} sets {prefix}{name} to {value!r}, expected a {type(default).__name__}")
+    return kind(**built)

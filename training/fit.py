@@ -1,0 +1,246 @@
+"""Fits the network: back-propagation through time over windows, clipped, in bfloat16 where the hardware has it.
+
+Shape letters: B messages of a batch.
+"""
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from classifier.encoding import bucketed, make_batch, select_tokens
+from classifier.network import SpamNetwork, score_batch
+from classifier.tokenizer import TextTokenizer
+from training.batches import Sampler, TrainingBatch
+from training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from training.config import FitConfig, TrainingConfig
+from training.corpus import Corpus
+from training.errors import DivergedError
+from training.progress import progress as show
+from training.progress import say
+from training.split import Part
+
+_CHECKPOINT = "checkpoint.pt"
+_EVALUATION_TOKENS = 16384
+
+
+def fit(
+    corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path, *, resume: bool
+) -> tuple[SpamNetwork, list[dict[str, float]]]:
+    """Fit the network on the train part; return the weights of the best epoch on the validation part, and the history.
+
+    Args:
+        folder: checkpoints go here.
+        resume: go on from the last checkpoint in `folder`, when it was made with the same settings.
+
+    Raises:
+        DivergedError: loss or gradient was not finite too many times in a row.
+    """
+    return _Run(corpus, tokenizer, config, folder).run(resume)
+
+
+def pick_device() -> torch.device:
+    """The GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware: emulated it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # mkldnn alone also says yes where it emulates, on AVX-512 without the bfloat16 instructions.
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
+    return supported
+
+
+def message_weights(corpus: Corpus, places: NDArray[np.int64], discount: float) -> NDArray[np.float32]:
+    """Return how much each message of the corpus counts in the loss: mean 1 over `places`, as much spam as ham.
+
+    A message of a cluster of n counts n ** -discount.
+    """
+    cluster_sizes = np.bincount(corpus.clusters[places], minlength=int(corpus.clusters.max()) + 1)
+    weights = np.zeros(len(corpus.messages), np.float64)
+    weights[places] = cluster_sizes[corpus.clusters[places]].astype(np.float64) ** -discount
+    is_spam = corpus.is_spam
+    for one_class in (is_spam, ~is_spam):
+        weights[one_class] *= len(places) / 2 / max(weights[one_class].sum(), 1e-9)
+    return weights.astype(np.float32)
+
+
+def predict_logits(
+    network: SpamNetwork, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig, device: torch.device
+) -> NDArray[np.float64]:
+    """Return the logit of each message, float32 arithmetic, in the order of `places`."""
+    token_ids = corpus.token_ids()
+    messages = [select_tokens(token_ids[place].tolist(), config.encoding)[0] for place in places.tolist()]
+    logits = np.zeros(len(places), np.float64)
+    network.eval()
+    with torch.inference_mode():
+        for group in bucketed(messages, config.encoding, _EVALUATION_TOKENS):
+            batch = make_batch([messages[place] for place in group], config.encoding)
+            logits[group] = score_batch(network, batch, device).cpu().numpy()
+    return logits
+
+
+class _Run:
+    """One run of fit, with its state."""
+
+    def __init__(self, corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path) -> None:
+        self._corpus = corpus
+        self._config = config
+        self._path = folder / _CHECKPOINT
+        self._device = pick_device()
+        self._autocast = has_bfloat16(self._device)
+        torch.manual_seed(config.seed)
+        self._network = SpamNetwork(config.network, config.fit.dropout).to(self._device)
+        self._optimiser = _optimiser(self._network, config.fit)
+        train = corpus.places(Part.TRAIN)
+        self._sampler = Sampler(corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed)
+        self._weights = message_weights(corpus, train, config.fit.cluster_discount)
+        self._targets = corpus.is_spam.astype(np.float32)
+        self._steps = len(self._sampler.plan(0)) * config.fit.epochs
+        self._progress = Progress()
+        self._best_weights = self._copy_weights()
+
+    def run(self, resume: bool) -> tuple[SpamNetwork, list[dict[str, float]]]:
+        if resume:
+            self._resume()
+        where = f"{self._device}, {'bfloat16' if self._autocast else 'float32'}"
+        say(f"fitting on {where}: {sum(p.numel() for p in self._network.parameters()):,} parameters")
+        while self._progress.epoch < self._config.fit.epochs and not self._has_stalled():
+            self._epoch()
+        self._network.load_state_dict(self._best_weights)
+        return self._network.eval(), self._progress.history
+
+    def _has_stalled(self) -> bool:
+        return self._progress.epoch - self._progress.best_epoch > self._config.fit.patience_epochs and bool(
+            self._progress.history
+        )
+
+    def _epoch(self) -> None:
+        state = self._progress
+        total = len(self._sampler.plan(state.epoch))
+        started = saved = time.monotonic()
+        tokens = 0
+        batches = self._sampler.batches(state.epoch, state.batch)
+        for batch in show(batches, f"epoch {state.epoch + 1}", total, state.batch):
+            state.epoch_loss += self._step(batch)
+            state.batch += 1
+            tokens += batch.batch.token_ids_WT.size
+            if time.monotonic() - saved > self._config.fit.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+        seconds = time.monotonic() - started
+        loss, error = self._validate()
+        state.history.append(
+            {"epoch": state.epoch + 1, "train_loss": state.epoch_loss / total, "validation_loss": loss}
+        )
+        say(
+            f"epoch {state.epoch + 1}: train loss {state.epoch_loss / total:.4f}, validation loss {loss:.4f}, "
+            f"wrong {error:.2%}, {tokens / seconds:,.0f} padded tokens/s"
+        )
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, state.epoch + 1
+            self._best_weights = self._copy_weights()
+        state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
+        self._save()
+
+    def _step(self, batch: TrainingBatch) -> float:
+        """One step; returns the loss, or 0 for a step that was left out because something was not finite."""
+        self._network.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._config.fit.learning_rate * self._schedule()
+        self._progress.step += 1
+        targets_B = torch.from_numpy(self._targets[batch.places_B]).to(self._device)
+        weights_B = torch.from_numpy(self._weights[batch.places_B]).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            logits_B = score_batch(self._network, batch.batch, self._device)
+        loss = self._loss(logits_B, targets_B, weights_B)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._config.fit.clip_norm)
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(float(norm))):
+            self._skip(value, float(norm))
+            return 0.0
+        self._progress.bad_steps = 0
+        self._optimiser.step()
+        return value
+
+    def _skip(self, loss: float, norm: float) -> None:
+        self._progress.bad_steps += 1
+        say(f"step {self._progress.step} left out: loss {loss}, gradient norm {norm}")
+        if self._progress.bad_steps >= self._config.fit.most_bad_steps:
+            raise DivergedError(
+                f"loss or gradient was not finite {self._progress.bad_steps} steps in a row: "
+                "lower fit.learning_rate or fit.clip_norm, and look at the data of the last batches"
+            )
+
+    def _loss(self, logits_B: Tensor, targets_B: Tensor, weights_B: Tensor) -> Tensor:
+        smoothing = self._config.fit.label_smoothing
+        targets_B = targets_B * (1 - smoothing) + smoothing / 2
+        losses_B = nn.functional.binary_cross_entropy_with_logits(logits_B, targets_B, reduction="none")
+        return (losses_B * weights_B).mean()
+
+    def _schedule(self) -> float:
+        """Linear warm-up, then half a cosine down to 2 % of the rate."""
+        warmup = max(1, round(self._config.fit.warmup_share * self._steps))
+        step = self._progress.step
+        if step < warmup:
+            return (step + 1) / warmup
+        share = min(1.0, (step - warmup) / max(1, self._steps - warmup))
+        return 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
+
+    def _validate(self) -> tuple[float, float]:
+        """Loss and share of wrong verdicts at even odds on the validation part, both classes counting the same."""
+        places = self._corpus.places(Part.VALIDATION)
+        logits = predict_logits(self._network, self._corpus, places, self._config, self._device)
+        is_spam = self._corpus.is_spam[places]
+        weights = message_weights(self._corpus, places, self._config.fit.cluster_discount)[places]
+        losses = np.logaddexp(0, np.where(is_spam, -logits, logits))
+        wrong = (logits > 0) != is_spam
+        return float(np.average(losses, weights=weights)), float(np.average(wrong, weights=weights))
+
+    def _copy_weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._network.state_dict().items()}
+
+    def _save(self) -> None:
+        save_checkpoint(
+            Checkpoint(
+                progress=self._progress,
+                weights=self._copy_weights(),
+                best_weights=self._best_weights,
+                optimiser=self._optimiser.state_dict(),
+                random_state=torch.get_rng_state(),
+                settings=asdict(self._config),
+            ),
+            self._path,
+        )
+
+    def _resume(self) -> None:
+        checkpoint = load_checkpoint(self._path)
+        if checkpoint is None:
+            say("no checkpoint to resume from, starting anew")
+            return
+        if checkpoint.settings != asdict(self._config):
+            say("the checkpoint was made with other settings, starting anew")
+            return
+        self._progress = checkpoint.progress
+        self._network.load_state_dict(checkpoint.weights)
+        self._best_weights = checkpoint.best_weights
+        self._optimiser.load_state_dict(checkpoint.optimiser)
+        torch.set_rng_state(checkpoint.random_state)
+        say(f"resuming in epoch {self._progress.epoch + 1} at batch {self._progress.batch}")
+
+
+def _optimiser(network: SpamNetwork, config: FitConfig) -> torch.optim.AdamW:
+    """AdamW; biases and the embedding are not decayed (a rare word's row would fade between its sightings)."""
+    decayed = [p for name, p in network.named_parameters() if p.dim() > 1 and not name.startswith("embedding")]
+    others = [p for name, p in network.named_parameters() if p.dim() <= 1 or name.startswith("embedding")]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
