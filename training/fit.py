@@ -52,10 +52,9 @@ def pick_device() -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware: emulated it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # mkldnn alone also says yes where it emulates, on AVX-512 without the bfloat16 instructions.
-    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
-    return supported
+    return all((torch.ops.mkldnn._is_mkldnn_bf16_supported(), torch.cpu._is_avx512_bf16_supported()))
 
 
 def message_weights(corpus: Corpus, places: NDArray[np.int64], discount: float) -> NDArray[np.float32]:

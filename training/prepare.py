@@ -18,28 +18,32 @@ from classifier.text import BODY, FIELD_MARKERS, SUBJECT, message_text
 from classifier.threads import available_cores
 from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
-from training.corpus import Corpus, MessageInfo, TextWriter, TokenIds
+from training.corpus import Corpus, MessageInfo, Texts, TextWriter, TokenIds
 from training.deduplicate import Deduplicator
 from training.errors import DataError
 from training.progress import progress, say
-from training.sources import LabelledMail, SourceReport, read_sources, sha256_of
+from training.sources import LabelledMail, SourceReport, expand, read_sources, sha256_of
 from training.split import Part, count_parts, split
 
 # Below so many messages starting processes costs more than it gains.
 _PARALLEL_FROM = 2_000
 _FEWEST = 20
+_ENCODED_TOGETHER = 1_000
 _DONE = "prepared.json"
 _TOKENIZER = "tokenizer.json"
 
 
 def data_manifest(paths: Sequence[str]) -> list[dict[str, str]]:
     """Return the name and content hash of each source, for the card and for telling whether anything changed."""
-    manifest = []
+    manifest: list[dict[str, str]] = []
     for path in paths:
         place = Path(path.partition("=")[2] if path.startswith(("spam=", "ham=")) else path)
         if not place.exists():
             raise DataError(f"{place} does not exist; give a file or a folder of labelled mail.")
-        manifest.append({"name": place.resolve().name, "sha256": sha256_of(place)})
+        files = list(expand(place, SourceReport()))
+        # Single messages are one source together, whatever their number.
+        named = [place] if any(file.kind == "eml" for file in files) else [file.path for file in files]
+        manifest += [{"name": path.resolve().name, "sha256": sha256_of(path)} for path in named]
     return manifest
 
 
@@ -64,8 +68,7 @@ def prepare(
     _cluster_and_split(corpus, config)
     tokenizer = tokenizer or _learn_tokenizer(corpus, config)
     texts = corpus.texts()
-    encoded = (tokenizer.encode(text) for text in progress(texts, "encoding", len(texts)))
-    TokenIds.write(folder, encoded, tokenizer.vocabulary_size)
+    TokenIds.write(folder, _encoded(texts, tokenizer), tokenizer.vocabulary_size)
     corpus.save()
     (folder / _TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
     (folder / _DONE).write_text(json.dumps(wanted), encoding="utf-8")
@@ -178,6 +181,14 @@ def _cluster_and_split(corpus: Corpus, config: TrainingConfig) -> None:
         shares=config.shares,
         seed=config.seed,
     )
+
+
+def _encoded(texts: Texts, tokenizer: TextTokenizer) -> Iterator[list[int]]:
+    """The ids of every text, many at a time: the tokenizer works on all cores."""
+    chunks = range(0, len(texts), _ENCODED_TOGETHER)
+    for start in progress(chunks, f"encoding ({_ENCODED_TOGETHER} messages a step)", len(chunks)):
+        places = range(start, min(start + _ENCODED_TOGETHER, len(texts)))
+        yield from tokenizer.encode_batch([texts[place] for place in places])
 
 
 def _readable(text: str) -> str:
