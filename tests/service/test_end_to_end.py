@@ -72,7 +72,7 @@ class Process:
     def end(self) -> int:
         """Ask it to end and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(START_TIMEOUT_S)
 
     def __enter__(self) -> "Process":
         return self
@@ -203,11 +203,11 @@ def test_what_is_hardly_http_is_refused(service: Process, sent: bytes, status: i
 def test_the_probes_answer_while_the_service_works(service: Process) -> None:
     """Health is not queued behind messages."""
     with ThreadPoolExecutor(2) as pool:
-        work = [pool.submit(service.scores, [LUNCH * 200] * 256) for _ in range(2)]
+        work = [pool.submit(service.scores, [LUNCH * 200] * 64) for _ in range(2)]
         slowest_s = 0.0
         while not all(one.done() for one in work):
             slowest_s = max(slowest_s, service.client.get("/health/ready").elapsed.total_seconds())
-        assert all(len(one.result()) == 256 for one in work)
+        assert all(len(one.result()) == 64 for one in work)
     assert slowest_s < ANSWER_WITHIN_S
 
 
@@ -215,7 +215,7 @@ def test_sigterm_finishes_accepted_work_and_exits_with_0(tmp_path: Path) -> None
     """A request that is under way when the signal comes is answered in full; the process then ends cleanly."""
     with Process(tmp_path / "stderr") as process, ThreadPoolExecutor(1) as pool:
         process.wait_until(process.ready)
-        work = pool.submit(process.scores, [LUNCH * 200] * 256)
+        work = pool.submit(process.scores, [LUNCH * 200] * 64)
         process.wait_until(lambda: process.client.get("/health").json()["queue"]["messages_in_flight"] > 0)
         assert process.end() == 0
         assert all("verdict" in one for one in work.result())
@@ -232,7 +232,7 @@ def test_while_draining_it_is_alive_and_not_ready(tmp_path: Path) -> None:
         assert process.client.get("/health/ready").json()["error"]["code"] == "draining"
         assert process.client.get("/health/live").status_code == 200
         assert "verdict" in process.score(LUNCH)
-        assert process.process.wait(20) == 0
+        assert process.process.wait(START_TIMEOUT_S) == 0
 
 
 def test_without_a_model_it_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -20,9 +20,7 @@ def test_settings_that_contradict_each_other_are_both_named(monkeypatch: pytest.
     """A message limit above the request limit fails at start, and the sentence has both names and values."""
     monkeypatch.setenv("HAMLET_MAX_MESSAGE_BYTES", "2000")
     monkeypatch.setenv("HAMLET_MAX_REQUEST_BYTES", "1000")
-    with pytest.raises(
-        ConfigError, match=r"HAMLET_MAX_MESSAGE_BYTES must be .* HAMLET_MAX_REQUEST_BYTES, got 2000"
-    ):
+    with pytest.raises(ConfigError, match=r"HAMLET_MAX_MESSAGE_BYTES must be .* HAMLET_MAX_REQUEST_BYTES, got 2000"):
         load_settings()
 
 
