@@ -2,13 +2,17 @@
 #
 #   docker build --tag hamlet --build-arg VERSION=0.1.0 .
 #   docker build --tag hamlet-training --target training .
+#   docker run --read-only --volume "$PWD/mail:/mail:ro" --volume hamlet:/var/lib/hamlet hamlet-training \
+#       fit --preset default --data /mail --out /var/lib/hamlet/runs/default
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/var/lib/hamlet
-# A number, so that an orchestrator can see that it is not root. The one folder that is written to is its own.
+    HOME=/var/lib/hamlet \
+    TMPDIR=/var/lib/hamlet
+# A number, so that an orchestrator can see that it is not root. Its home is the volume, and
+# holds temporary files too: nothing else can be written to when the root is read-only.
 RUN useradd --uid 10001 --user-group --home-dir /var/lib/hamlet --create-home --skel /dev/null --shell /usr/sbin/nologin hamlet
 WORKDIR /app
 
@@ -16,12 +20,13 @@ WORKDIR /app
 FROM base AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CONSTRAINT=/app/constraints.txt
 RUN python -m venv /opt/venv
-COPY pyproject.toml constraints.txt torch-cpu.txt LICENSE ./
+COPY constraints.txt torch-cpu.txt ./
 # torch's headers and its own test programs are 190 MB that nothing here runs.
 RUN pip install --no-deps --retries 1 --timeout 15 -r torch-cpu.txt \
     && cd /opt/venv/lib/python3.*/site-packages/torch \
     && rm -rf include test share \
     && find bin -type f ! -name torch_shm_manager -delete
+COPY pyproject.toml LICENSE ./
 RUN pip install . \
     && find /opt/venv -path '*/sympy/*' -type d -name tests -prune -exec rm -rf {} +
 
@@ -63,10 +68,8 @@ COPY classifier classifier
 COPY service service
 # Compiled here, since the running container may write to its volume alone.
 RUN python -m compileall -q classifier service
-# Temporary files lie in the volume too: it is the one place that can be written to with a read-only root.
 ENV HAMLET_HOST=0.0.0.0 \
-    HAMLET_PORT=8000 \
-    TMPDIR=/var/lib/hamlet
+    HAMLET_PORT=8000
 USER 10001:10001
 VOLUME /var/lib/hamlet
 EXPOSE 8000
