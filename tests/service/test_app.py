@@ -27,7 +27,8 @@ PATHS = {
 }
 METRICS = """
     requests_total request_seconds parse_seconds queue_seconds inference_seconds batch_messages batch_tokens
-    padding_ratio queue_messages queue_tokens rejected_total dropped_total predictions_total spam_probability model_info ready
+    padding_ratio queue_messages queue_tokens rejected_total dropped_total predictions_total spam_probability
+    model_info ready
 """
 
 
