@@ -87,9 +87,10 @@ def test_compose_runs_the_service_read_only_and_without_privileges() -> None:
     assert [volume.split(":")[1] for volume in service["volumes"]] == [STATE] == [argument("service", "VOLUME")]
 
 
-def test_compose_publishes_on_loopback_unless_told_otherwise() -> None:
-    """A first try does not open the machine to its network."""
-    assert compose_service()["ports"] == ["${HAMLET_PUBLISH:-127.0.0.1:8000}:8000"]
+def test_the_port_is_the_same_everywhere() -> None:
+    """What compose publishes is what the image exposes, listens on and checks."""
+    assert [port.split(":")[-1] for port in compose_service()["ports"]] == [argument("service", "EXPOSE")]
+    assert f"HAMLET_PORT={argument('service', 'EXPOSE')}" in argument("service", "ENV")
 
 
 def test_compose_waits_longer_than_the_service_drains() -> None:
