@@ -206,18 +206,11 @@ def _charset(headers: Headers) -> str:
 
 def _decode(content: bytes, declared: str, defects: list[str]) -> tuple[str, str]:
     """Bytes to text: the declared charset, then UTF-8, then Windows-1252, which takes every byte."""
-    try:
-        text = content.decode("utf-8")
-        if content.isascii() and declared.startswith(("utf-7", "iso-2022", "hz", "utf-16", "utf-32")):
-            text = content.decode(_codec(declared) or "utf-8")
-        if declared in ("", "us-ascii", "ascii", "utf-8", "utf8") or content.isascii():
-            return _clean(text), declared or "us-ascii"
-    except UnicodeDecodeError:
-        pass
     codec = _codec(declared)
-    if codec is None and declared:
+    if codec is None:
         defects.append("unknown_charset")
-    for candidate in (codec, "utf-8"):
+    # Nothing declared, or ASCII alone: UTF-8 is more likely than Windows-1252, and fails where it is wrong.
+    for candidate in ("utf-8", codec) if codec in (None, "cp1252") else (codec, "utf-8"):
         if candidate is not None:
             try:
                 return _clean(content.decode(candidate)), declared

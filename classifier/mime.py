@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.message import Message as Headers
 from email.parser import BytesParser
 from email.policy import Compat32
+from typing import Any, cast
 
 # Longest value kept of one header field, and longest header block read. RFC 5322 lines are at most 998 characters;
 # the longest honest fields (References, DKIM) are a few kilobytes.
@@ -47,7 +48,18 @@ class _BoundedPolicy(Compat32):
         return name, value[:MAX_HEADER_VALUE]
 
 
-_PARSER = BytesParser(policy=_BoundedPolicy())
+class _HeaderBlock(Headers):
+    """Headers that keep what the parser took for the body as it is: `get_payload` would decode, and may raise."""
+
+    rest = ""
+
+    def set_payload(self, payload: Any, charset: Any = None) -> None:
+        if isinstance(payload, str):
+            self.rest = payload
+        super().set_payload(payload, charset)
+
+
+_PARSER = BytesParser(_HeaderBlock, policy=_BoundedPolicy())
 
 
 def read_part(raw: bytes, defects: list[str], depth: int = 0) -> Part:
@@ -61,12 +73,11 @@ def read_part(raw: bytes, defects: list[str], depth: int = 0) -> Part:
         block, body = raw[:MAX_HEADER_BLOCK], raw[MAX_HEADER_BLOCK:]
         if body:
             defects.append("header_block_too_long")
-    headers: Headers = _PARSER.parsebytes(block, headersonly=True)
+    headers = cast(_HeaderBlock, _PARSER.parsebytes(block, headersonly=True))
     # The block can end early, at a line that is no header field: what follows it is body.
-    early = headers.get_payload()
-    if isinstance(early, str) and early.strip():
+    if headers.rest.strip():
         defects.append("header_block_broken")
-        body = early.encode("utf-8", "surrogateescape") + body
+        body = headers.rest.encode("utf-8", "surrogateescape") + body
     headers.set_payload("")
     return Part(headers, body, depth)
 

@@ -1,4 +1,4 @@
-"""What the tests of training share."""
+"""What all tests share."""
 
 import os
 from pathlib import Path
@@ -13,3 +13,11 @@ def corpora() -> Path:
     if not folder:
         pytest.skip("set HAMLET_CORPORA to a folder of labelled mail to run this test")
     return Path(folder)
+
+
+MAIL = Path(__file__).parent / "mail"
+
+
+def mail_files(*kinds: str) -> list[Path]:
+    """Return the files of tests/mail of these kinds: spam, ham, defects."""
+    return [path for kind in kinds for path in sorted((MAIL / kind).glob("*.eml"))]

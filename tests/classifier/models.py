@@ -1,0 +1,42 @@
+"""A small untrained model, for tests of everything around the weights."""
+
+import base64
+
+import torch
+
+from classifier.artifact import Artifact, GoldenMessage
+from classifier.calibration import Calibration
+from classifier.encoding import EncodingConfig
+from classifier.network import NetworkConfig, SpamNetwork
+from classifier.pipeline import SpamClassifier
+from classifier.tokenizer import TextTokenizer
+from classifier.verdict import Thresholds
+from tests.conftest import mail_files
+
+ENCODING = EncodingConfig(window_tokens=32, head_tokens=64, tail_tokens=32)
+
+
+def small_artifact(seed: int = 1) -> Artifact:
+    """Return a model with random weights, a vocabulary learned on the tests' mail, and golden scores that it keeps."""
+    texts = (path.read_text("latin-1") for path in mail_files("spam", "ham"))
+    tokenizer = TextTokenizer.learn(texts, 600)
+    torch.manual_seed(seed)
+    config = NetworkConfig(tokenizer.vocabulary_size, embedding_width=16, hidden_width=16, readout_width=8)
+    network = SpamNetwork(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_((4 * parameter).half())
+    raw = b"Subject: golden\n\nhello\n"
+    artifact = Artifact(
+        network=config,
+        encoding=ENCODING,
+        calibration=Calibration(1.5, -0.5),
+        thresholds=Thresholds(0.2, 0.9),
+        tokenizer_json=tokenizer.to_json(),
+        weights=dict(network.state_dict()),
+        card={"what": "a test"},
+    )
+    classifier = SpamClassifier(artifact)
+    score = classifier.score([classifier.prepare(raw)])[0].probability
+    artifact.golden.append(GoldenMessage("hello", base64.b64encode(raw).decode(), score))
+    return artifact

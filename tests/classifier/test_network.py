@@ -1,0 +1,95 @@
+"""The network: what its arithmetic promises."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from classifier.encoding import EncodingConfig, make_batch
+from classifier.errors import ConfigError
+from classifier.network import Cell, NetworkConfig, SpamNetwork, score_batch
+
+ENCODING = EncodingConfig(window_tokens=16, head_tokens=64, tail_tokens=16)
+CPU = torch.device("cpu")
+
+
+def network(cell: Cell = "lstm") -> SpamNetwork:
+    torch.manual_seed(3)
+    built = SpamNetwork(NetworkConfig(50, 8, 12, 6, cell)).eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.mul_(3)  # an untrained network is too meek to show a fault
+    return built
+
+
+def messages(count: int = 12) -> list[list[int]]:
+    random = np.random.default_rng(1)
+    return [random.integers(1, 50, random.integers(1, 60)).tolist() for _ in range(count)]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_score_does_not_depend_on_its_batch_mates(cell: Cell) -> None:
+    """Alone, or padded beside longer messages, a message gets the same logit."""
+    net = network(cell)
+    with torch.inference_mode():
+        together = score_batch(net, make_batch(messages(), ENCODING), CPU)
+        alone = torch.cat([score_batch(net, make_batch([message], ENCODING), CPU) for message in messages()])
+    assert together.std() > 0.1
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_two_directions_equal_the_packed_bidirectional_reference() -> None:
+    """Our two padded layers give the states of torch's packed bidirectional LSTM with the same weights."""
+    net = network()
+    reference = nn.LSTM(8, 12, batch_first=True, bidirectional=True)
+    for name, parameter in net.forwards.named_parameters():
+        getattr(reference, name).data.copy_(parameter.data)
+    for name, parameter in net.backwards.named_parameters():
+        getattr(reference, f"{name}_reverse").data.copy_(parameter.data)
+    windows = [message[:16] for message in messages()]
+    batch = make_batch(windows, ENCODING)
+    ids, lengths = torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W)
+    packed = nn.utils.rnn.pack_padded_sequence(net.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
+    with torch.inference_mode():
+        states, (last, _) = reference(packed)
+        states_WTH, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=float("-inf"))
+        highest = states_WTH.amax(1)
+        readout = torch.tanh(net.readout(torch.cat([last[0], highest[:, :12], last[1], highest[:, 12:]], dim=1)))
+        expected = net.logit(torch.cat([readout, readout], dim=1)).squeeze(-1)
+        found = score_batch(net, batch, CPU)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_every_window_counts() -> None:
+    """A change in any window of a long message changes its logit."""
+    net = network()
+    message = messages(1)[0][:1] * 48
+    with torch.inference_mode():
+        before = score_batch(net, make_batch([message], ENCODING), CPU)
+        for place in (0, 20, 47):
+            changed = [*message[:place], 49, 48, 47, *message[place + 3 :]][: len(message)]
+            assert (score_batch(net, make_batch([changed], ENCODING), CPU) - before).abs() > 1e-4
+
+
+def test_it_overfits_eight_messages() -> None:
+    """Gradients reach everything: eight random messages are learned by heart."""
+    torch.manual_seed(1)
+    net = SpamNetwork(NetworkConfig(50, 16, 16, 8))
+    batch = make_batch(messages(8), ENCODING)
+    targets = torch.tensor([0.0, 1.0] * 4)
+    optimiser = torch.optim.Adam(net.parameters(), 0.02)
+    for _ in range(60):
+        loss = nn.functional.binary_cross_entropy_with_logits(score_batch(net, batch, CPU), targets)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        assert all(parameter.grad is not None for parameter in net.parameters())
+        optimiser.step()
+    assert loss.item() < 0.01
+
+
+def test_a_network_of_no_size_cannot_be_built() -> None:
+    """Sizes and cell are checked when they are given, not when they fail."""
+    with pytest.raises(ConfigError, match="hidden_width must be at least 1, got 0"):
+        NetworkConfig(hidden_width=0)
+    with pytest.raises(ConfigError, match="lstm, gru, rnn"):
+        NetworkConfig(cell="transformer")  # type: ignore[arg-type]  # the mistake under test

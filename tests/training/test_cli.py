@@ -1,0 +1,81 @@
+"""The command line, as a person uses it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from classifier.artifact import active_folder
+from classifier.pipeline import SpamClassifier
+from tests.conftest import MAIL
+from training.cli import main
+
+SOURCES = [str(MAIL / "spam"), str(MAIL / "ham")]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A smoke run, by the command that the README gives."""
+    out = tmp_path_factory.mktemp("smoke")
+    command = [sys.executable, "-m", "training", "fit", "--preset", "smoke", "--data", *SOURCES, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| all |" in done.stdout
+    return out
+
+
+def test_fit_publishes_a_model_that_can_be_served(run_folder: Path) -> None:
+    """Mail in, a verified version out, named as the active one, with a card that says what it is made of."""
+    classifier = SpamClassifier.load(active_folder(run_folder / "models"))
+    classifier.self_test()
+    card = classifier.card
+    assert {entry["name"] for entry in card["data"]} == {"spam", "ham"}
+    assert all(len(entry["sha256"]) == 64 for entry in card["data"])
+    assert card["settings"]["seed"] == card["split"]["seed"] == 1
+    assert card["measures"]["corpora"] == json.loads((run_folder / "metrics.json").read_text())
+
+
+def test_evaluate_finds_the_measures_of_the_card(run_folder: Path, tmp_path: Path) -> None:
+    """The test part, read and scored anew from the published files, gives the published figures."""
+    folder = active_folder(run_folder / "models")
+    arguments = ["evaluate", "--model", str(folder), "--preset", "smoke", "--part", "test"]
+    assert main([*arguments, "--data", *SOURCES, "--out", str(tmp_path)]) == 0
+    published = SpamClassifier.load(folder).card["measures"]["corpora"]
+    assert json.loads((tmp_path / "metrics.json").read_text()) == published
+
+
+def test_training_scores_what_the_pipeline_scores(run_folder: Path, tmp_path: Path) -> None:
+    """A mail's score in the evaluation of training is its score from raw bytes."""
+    from training.config import load_preset
+    from training.evaluate import score_corpus
+    from training.prepare import prepare
+
+    classifier = SpamClassifier.load(active_folder(run_folder / "models"))
+    corpus, _ = prepare(SOURCES, load_preset("smoke"), tmp_path, tokenizer=classifier.tokenizer)
+    scores = score_corpus(classifier, corpus, corpus.all_places())
+    for message, score in zip(corpus.messages, scores, strict=True):
+        raw = (MAIL / message.source.rpartition(":")[2] / message.id).read_bytes()
+        assert abs(classifier.score([classifier.prepare(raw)])[0].probability - score) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data", "/nowhere", "--out", "x"], "/nowhere does not exist"),
+        (["--data", str(MAIL / "ham"), "--out", "x"], "too few to learn from"),
+        (["--data", *SOURCES, "--out", "x", "--preset", "huge"], "give one of default, smoke"),
+    ],
+)
+def test_a_mistake_ends_with_a_sentence(
+    arguments: list[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Exit status 1 and a line that says what to do, not a traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *arguments]) == 1
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,32 @@
+"""Presets."""
+
+from pathlib import Path
+
+import pytest
+
+from classifier.errors import ConfigError
+from training.config import PRESETS, TrainingConfig, load_preset
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_preset_can_be_loaded(path: Path) -> None:
+    """Names and types of every preset are those of the settings."""
+    assert isinstance(load_preset(path.stem), TrainingConfig)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[fit]\nepoch = 3\n", "sets fit.epoch, which does not exist"),
+        ("[fit]\nepochs = 'three'\n", "sets fit.epochs to 'three', expected a int"),
+        ("[network]\ncell = 'cnn'\n", "cell must be one of lstm, gru, rnn"),
+        ("[shares]\ntrain = 0.9\n", "add up to 1"),
+        ("seed = \n", "is not TOML"),
+    ],
+)
+def test_a_preset_that_makes_no_sense_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    """The error names the setting."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        load_preset(str(path))

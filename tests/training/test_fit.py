@@ -1,0 +1,153 @@
+"""Fitting, on the tests' own mail."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.tokenizer import TextTokenizer
+from tests.conftest import MAIL
+from training import fit as fit_module
+from training.batches import Sampler
+from training.config import TrainingConfig, load_preset
+from training.corpus import Corpus, MessageInfo
+from training.errors import DivergedError
+from training.fit import fit, message_weights, predict_logits
+from training.measures import one_minus_roca
+from training.prepare import prepare
+from training.split import Part
+
+SOURCES = [str(MAIL / "spam"), str(MAIL / "ham")]
+
+
+def config(**changes: object) -> TrainingConfig:
+    smoke = load_preset("smoke")
+    network = dataclasses.replace(smoke.network, embedding_width=16, hidden_width=16, readout_width=8)
+    settings = dataclasses.replace(smoke.fit, **{"epochs": 3, "checkpoint_seconds": 0.0, **changes})  # type: ignore[arg-type]
+    return dataclasses.replace(smoke, network=network, fit=settings)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, TextTokenizer]:
+    return prepare(SOURCES, config(), tmp_path_factory.mktemp("prepared"))
+
+
+def test_the_same_seed_gives_the_same_weights(prepared: tuple[Corpus, TextTokenizer], tmp_path: Path) -> None:
+    """Two runs with the same mail and settings end in the same network, to the last bit."""
+    one, _ = fit(*prepared, config(), tmp_path / "one", resume=False)
+    two, _ = fit(*prepared, config(), tmp_path / "two", resume=False)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, two.state_dict()[name]), name
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing after it runs."""
+
+
+@pytest.mark.parametrize("last_step", [1, 5, 9])
+def test_a_killed_run_resumes_to_the_same_weights(
+    prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_step: int
+) -> None:
+    """Wherever a run was stopped, going on from its checkpoint ends where the whole run ends."""
+    whole, history = fit(*prepared, config(), tmp_path / "whole", resume=False)
+    step = fit_module._Run._step
+    left = iter(range(last_step))
+
+    def killed(run: fit_module._Run, batch: object) -> float:
+        if next(left, None) is None:
+            raise KilledError
+        return step(run, batch)  # type: ignore[arg-type]  # handed through
+
+    monkeypatch.setattr(fit_module._Run, "_step", killed)
+    with pytest.raises(KilledError):
+        fit(*prepared, config(), tmp_path / "killed", resume=False)
+    monkeypatch.undo()
+    resumed, resumed_history = fit(*prepared, config(), tmp_path / "killed", resume=True)
+    assert resumed_history == history
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(
+    prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Resuming with another learning rate starts anew and says so."""
+    fit(*prepared, config(epochs=1), tmp_path, resume=False)
+    fit(*prepared, config(epochs=1, learning_rate=0.001), tmp_path, resume=True)
+    assert "other settings, starting anew" in capsys.readouterr().err
+
+
+def test_a_network_that_diverges_stops_with_a_sentence(
+    prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps without a finite loss are left out; when they go on the run ends and says what to change."""
+
+    def broken(self: object, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return logits.sum() * float("nan")
+
+    monkeypatch.setattr(fit_module._Run, "_loss", broken)
+    with pytest.raises(DivergedError, match=r"4 steps in a row: lower fit\.learning_rate"):
+        fit(*prepared, config(most_bad_steps=4), tmp_path, resume=False)
+
+
+def test_shuffled_labels_teach_nothing(prepared: tuple[Corpus, TextTokenizer], tmp_path: Path) -> None:
+    """With labels drawn by lot, mail that was not seen is ordered by lot too: no label leaks around the network."""
+    corpus, tokenizer = prepared
+    areas = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        labels = random.permutation(corpus.is_spam)
+        messages = [dataclasses.replace(m, is_spam=bool(s)) for m, s in zip(corpus.messages, labels, strict=True)]
+        shuffled = dataclasses.replace(corpus, messages=messages)
+        network, _ = fit(shuffled, tokenizer, config(epochs=6), tmp_path / str(seed), resume=False)
+        unseen = np.flatnonzero(corpus.parts != Part.TRAIN)
+        logits = predict_logits(network, shuffled, unseen, config(), torch.device("cpu"))
+        areas.append(one_minus_roca(logits, shuffled.is_spam[unseen]) / 100)
+    # 50 messages, 4 draws: the standard error of the mean is about 0.04.
+    assert abs(float(np.mean(areas)) - 0.5) < 0.15
+
+
+def sampler(prepared: tuple[Corpus, TextTokenizer], **changes: object) -> Sampler:
+    corpus, tokenizer = prepared
+    settings = config(**changes)
+    places = corpus.places(Part.TRAIN)
+    return Sampler(corpus.token_ids(), places, tokenizer, settings.encoding, settings.fit, seed=1)
+
+
+def test_an_epoch_shows_every_message_once(prepared: tuple[Corpus, TextTokenizer]) -> None:
+    """Every training message is in one batch of each epoch, and epochs differ in their order."""
+    drawn = sampler(prepared)
+    for epoch in (0, 1):
+        places = np.concatenate([batch.places_B for batch in drawn.batches(epoch)])
+        assert sorted(places.tolist()) == prepared[0].places(Part.TRAIN).tolist()
+    assert [plan.tolist() for plan in drawn.plan(0)] != [plan.tolist() for plan in drawn.plan(1)]
+
+
+def test_batches_from_the_middle_are_those_of_the_whole_epoch(prepared: tuple[Corpus, TextTokenizer]) -> None:
+    """A run that goes on at batch 3 sees what it would have seen, down to the dropped tokens."""
+    whole = list(sampler(prepared).batches(2))[3:]
+    rest = list(sampler(prepared).batches(2, first=3))
+    assert len(whole) == len(rest) > 0
+    for one, two in zip(whole, rest, strict=True):
+        assert np.array_equal(one.batch.token_ids_WT, two.batch.token_ids_WT)
+
+
+@pytest.mark.parametrize("token_dropout", [0.0, 0.5])
+def test_dropout_leaves_out_tokens_and_no_more(prepared: tuple[Corpus, TextTokenizer], token_dropout: float) -> None:
+    """Without dropout all tokens are seen; at a half about half of them."""
+    drawn = sampler(prepared, token_dropout=token_dropout, field_dropout=0.0)
+    seen = sum(int(batch.batch.lengths_W.sum()) for batch in drawn.batches(0))
+    whole = int(np.minimum(prepared[0].token_ids().lengths[prepared[0].places(Part.TRAIN)], 768).sum())
+    assert seen == whole if token_dropout == 0 else 0.45 < seen / whole < 0.6
+
+
+def test_a_campaign_weighs_less_than_its_number(tmp_path: Path) -> None:
+    """Classes weigh the same, and a cluster of four twice as much as one message, not four times."""
+    messages = [MessageInfo(str(i), i < 5, "a", None) for i in range(8)]
+    corpus = Corpus(tmp_path, messages, np.array([0, 0, 0, 0, 1, 2, 3, 4]), np.zeros(8, np.int8))
+    weights = message_weights(corpus, np.arange(8), 0.5)
+    assert weights[:5].sum() == pytest.approx(weights[5:].sum())
+    assert weights[:4].sum() == pytest.approx(2 * weights[4])
+    assert weights.mean() == pytest.approx(1)

@@ -1,0 +1,52 @@
+"""Calibration and thresholds."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.calibrate import calibrate, probabilities
+from training.choose_thresholds import choose_thresholds
+from training.config import ThresholdConfig
+from training.measures import calibration_error
+
+MAIL = st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from(["a", "b", "c"])), min_size=1, max_size=80)
+
+
+@given(MAIL, st.floats(0, 0.5), st.floats(0, 0.5))
+def test_thresholds_keep_to_their_budgets(mail: list[tuple[float, bool, str]], ham_loss: float, leak: float) -> None:
+    """Averaged over the corpora, no more ham is lost and no more spam leaks on the mail they were chosen on."""
+    scores = np.array([score for score, _, _ in mail])
+    is_spam = np.array([label for _, label, _ in mail])
+    corpora = np.array([corpus for _, _, corpus in mail])
+    chosen = choose_thresholds(scores, is_spam, corpora, ThresholdConfig(ham_loss, leak))
+    for members, verdict, budget in ((~is_spam, "spam", ham_loss), (is_spam, "ham", leak)):
+        shares = [
+            np.mean([chosen.verdict(score) == verdict for score in scores[members & (corpora == name)]])
+            for name in np.unique(corpora[members])
+        ]
+        # A threshold cannot leave [0, 1]: at 1 a ham of probability 1 is lost whatever the budget.
+        if shares and not (chosen.spam_from == 1 and scores[~is_spam].max(initial=0) == 1):
+            assert np.mean(shares) <= budget + 1e-9
+
+
+def test_a_smaller_corpus_weighs_as_much_as_a_larger_one() -> None:
+    """Ten lost of a corpus of 20 break a budget of 1 %, though they are 0.5 % of all ham."""
+    scores = np.concatenate([np.full(1980, 0.01), np.linspace(0.6, 0.7, 20)])
+    corpora = np.array(["large"] * 1980 + ["small"] * 20)
+    chosen = choose_thresholds(scores, np.zeros(2000, bool), corpora, ThresholdConfig(ham_loss_budget=0.01))
+    assert chosen.spam_from > 0.7
+
+
+def test_calibration_mends_logits_that_are_too_sure() -> None:
+    """Logits three times too large become probabilities that are right."""
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 2, 20_000)
+    is_spam = random.random(20_000) < 1 / (1 + np.exp(-(logits - 1)))
+    calibration = calibrate(3 * logits, is_spam)
+    assert abs(calibration.slope - 1 / 3) < 0.02
+    assert calibration_error(probabilities(calibration, 3 * logits), is_spam) < 0.01
+
+
+def test_one_class_alone_calibrates_nothing() -> None:
+    """Without ham or without spam there is nothing to learn: the identity."""
+    assert calibrate(np.array([1.0, 2.0]), np.array([True, True])).slope == 1
