@@ -113,9 +113,8 @@ def load_active(settings: Settings) -> Classifier:
         SelfTestError: the model does not reproduce its golden scores.
     """
     from classifier.artifact import active_folder, bundled_models
-    from classifier.pipeline import SpamClassifier
-
     from classifier.message import ParseLimits
+    from classifier.pipeline import SpamClassifier
 
     limits = ParseLimits(
         max_parts=settings.max_mime_parts,

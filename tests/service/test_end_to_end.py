@@ -5,83 +5,23 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from classifier.artifact import active_folder, bundled_models
 from classifier.pipeline import SpamClassifier
 from tests import hostile_mail
+from tests.service.process import START_TIMEOUT_S, Process
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = 1.0  # for anything that a client may send
 TOLERANCE = 1e-4
 LUNCH = b"From: ann@example.org\r\nSubject: lunch\r\n\r\nAre you free at noon? The usual place."
 MAILS = [path.read_bytes() for path in sorted((ROOT / "tests/mail").rglob("*.eml"))[::4]]
 HOSTILE = dict(hostile_mail.every_kind())
-
-
-class Process:
-    """`python -m service` on a free port."""
-
-    def __init__(self, log: Path, **settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        environment = {**os.environ, "HAMLET_PORT": str(self.port), **settings}
-        self.log = log
-        with log.open("wb") as lines:
-            self.process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment, stderr=lines)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-
-    def wait_until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                if holds():
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.01)
-        pytest.fail(f"the service did not get there:\n{self.log.read_text()}")
-
-    def ready(self) -> bool:
-        return self.client.get("/health/ready").status_code == 200
-
-    def scores(self, raws: list[bytes]) -> list[dict[str, Any]]:
-        messages = [{"raw_base64": base64.b64encode(raw).decode()} for raw in raws]
-        response = self.client.post("/v1/predict", json={"messages": messages})
-        assert response.status_code == 200, response.text
-        results: list[dict[str, Any]] = response.json()["results"]
-        return results
-
-    def score(self, raw: bytes) -> dict[str, Any]:
-        response = self.client.post("/v1/predict/raw", content=raw, headers={"Content-Type": "message/rfc822"})
-        assert response.status_code == 200, response.text
-        result: dict[str, Any] = response.json()["result"]
-        return result
-
-    def end(self) -> int:
-        """Ask it to end and return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(START_TIMEOUT_S)
-
-    def __enter__(self) -> "Process":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture(scope="module")
