@@ -100,7 +100,7 @@ class ActiveModel:
             },
             "max_tokens": self.classifier.max_tokens,
             "loaded_at": self.loaded_at.isoformat(timespec="seconds"),
-            "metrics": card.get("metrics"),
+            "metrics": card.get("measures"),
             "card": card,
         }
 

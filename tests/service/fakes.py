@@ -36,7 +36,7 @@ class FakeClassifier:
     version: str = "2026.11.22-fake"
     digest: str = "sha256:fake"
     thresholds: Thresholds = field(default_factory=lambda: Thresholds(0.2, 0.8))
-    card: dict[str, Any] = field(default_factory=lambda: {"metrics": {"auc": 0.99}})
+    card: dict[str, Any] = field(default_factory=lambda: {"measures": {"auc": 0.99}})
     max_tokens: int = 512
     may_score: threading.Event = field(default_factory=threading.Event)
 

@@ -111,7 +111,7 @@ async def test_the_model_is_described(client: httpx.AsyncClient) -> None:
     answer = (await client.get("/v1/model")).json()
     assert answer["digest"] == "sha256:fake"
     assert answer["thresholds"] == {"ham_below": 0.2, "spam_from": 0.8}
-    assert answer["metrics"] == answer["card"]["metrics"] == {"auc": 0.99}
+    assert answer["metrics"] == answer["card"]["measures"] == {"auc": 0.99}
 
 
 async def test_ready_only_while_it_can_answer(open_app: OpenApp) -> None:
