@@ -3,6 +3,7 @@
 Shape letters: B messages of a batch.
 """
 
+import hashlib
 import math
 import time
 from dataclasses import asdict
@@ -92,6 +93,9 @@ class _Run:
     def __init__(self, corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path) -> None:
         self._corpus = corpus
         self._config = config
+        # Ids mean other words with another vocabulary, so a checkpoint belongs to one.
+        vocabulary = hashlib.sha256(tokenizer.to_json().encode("utf-8")).hexdigest()
+        self._settings = {**asdict(config), "vocabulary": vocabulary}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)
@@ -216,7 +220,7 @@ class _Run:
                 best_weights=self._best_weights,
                 optimiser=self._optimiser.state_dict(),
                 random_state=torch.get_rng_state(),
-                settings=asdict(self._config),
+                settings=self._settings,
             ),
             self._path,
         )
@@ -226,8 +230,8 @@ class _Run:
         if checkpoint is None:
             say("no checkpoint to resume from, starting anew")
             return
-        if checkpoint.settings != asdict(self._config):
-            say("the checkpoint was made with other settings, starting anew")
+        if checkpoint.settings != self._settings:
+            say("the checkpoint was made with other settings or mail, starting anew")
             return
         self._progress = checkpoint.progress
         self._network.load_state_dict(checkpoint.weights)
