@@ -6,8 +6,10 @@ Shape letters: B messages of a batch.
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +28,8 @@ from training.progress import progress as show
 from training.progress import say
 from training.split import Part
 
+Network = TypeVar("Network", bound=nn.Module)
+
 _CHECKPOINT = "checkpoint.pt"
 _EVALUATION_TOKENS = 16384
 
@@ -33,16 +37,30 @@ _EVALUATION_TOKENS = 16384
 def fit(
     corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path, *, resume: bool
 ) -> tuple[SpamNetwork, list[dict[str, float]]]:
-    """Fit the network on the train part; return the weights of the best epoch on the validation part, and the history.
+    """Fit Hamlet's network; see `fit_network`."""
+    return fit_network(_spam_network, corpus, tokenizer, config, folder, resume=resume)
+
+
+def fit_network(
+    build: Callable[[TrainingConfig], Network],
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool,
+) -> tuple[Network, list[dict[str, float]]]:
+    """Fit a network on the train part; return the weights of the best epoch on the validation part, and the history.
 
     Args:
-        folder: checkpoints go here.
+        build: makes the network, whose arguments are those of SpamNetwork.
+        folder: checkpoints go here; a folder for each kind of network.
         resume: go on from the last checkpoint in `folder`, when it was made with the same settings.
 
     Raises:
         DivergedError: loss or gradient was not finite too many times in a row.
     """
-    return _Run(corpus, tokenizer, config, folder).run(resume)
+    return _Run(build, corpus, tokenizer, config, folder).run(resume)
 
 
 def pick_device() -> torch.device:
@@ -73,7 +91,7 @@ def message_weights(corpus: Corpus, places: NDArray[np.int64], discount: float) 
 
 
 def predict_logits(
-    network: SpamNetwork, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig, device: torch.device
+    network: nn.Module, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig, device: torch.device
 ) -> NDArray[np.float64]:
     """Return the logit of each message, float32 arithmetic, in the order of `places`."""
     token_ids = corpus.token_ids()
@@ -87,10 +105,21 @@ def predict_logits(
     return logits
 
 
-class _Run:
+def _spam_network(config: TrainingConfig) -> SpamNetwork:
+    return SpamNetwork(config.network, config.fit.dropout)
+
+
+class _Run(Generic[Network]):
     """One run of fit, with its state."""
 
-    def __init__(self, corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        build: Callable[[TrainingConfig], Network],
+        corpus: Corpus,
+        tokenizer: TextTokenizer,
+        config: TrainingConfig,
+        folder: Path,
+    ) -> None:
         self._corpus = corpus
         self._config = config
         # Ids mean other words with another vocabulary, so a checkpoint belongs to one.
@@ -100,7 +129,7 @@ class _Run:
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)
         torch.manual_seed(config.seed)
-        self._network = SpamNetwork(config.network, config.fit.dropout).to(self._device)
+        self._network = build(config).to(self._device)
         self._optimiser = _optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
         self._sampler = Sampler(corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed)
@@ -110,7 +139,8 @@ class _Run:
         self._progress = Progress()
         self._best_weights = self._copy_weights()
 
-    def run(self, resume: bool) -> tuple[SpamNetwork, list[dict[str, float]]]:
+    def run(self, resume: bool) -> tuple[Network, list[dict[str, float]]]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         if resume:
             self._resume()
         where = f"{self._device}, {'bfloat16' if self._autocast else 'float32'}"
@@ -241,7 +271,7 @@ class _Run:
         say(f"resuming in epoch {self._progress.epoch + 1} at batch {self._progress.batch}")
 
 
-def _optimiser(network: SpamNetwork, config: FitConfig) -> torch.optim.AdamW:
+def _optimiser(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
     """AdamW; biases and the embedding are not decayed (a rare word's row would fade between its sightings)."""
     decayed = [p for name, p in network.named_parameters() if p.dim() > 1 and not name.startswith("embedding")]
     others = [p for name, p in network.named_parameters() if p.dim() <= 1 or name.startswith("embedding")]
