@@ -10,6 +10,7 @@ from classifier.errors import HamletError
 from classifier.pipeline import SpamClassifier
 from training.config import load_preset
 from training.evaluate import evaluate, score_corpus, table
+from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.fit import fit
 from training.prepare import data_manifest, prepare
 from training.progress import say
@@ -63,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     step.add_argument("--preset", default="default", help="whose split --part test takes")
     step.set_defaults(step=_evaluate)
+
+    step = steps.add_parser("evasion", parents=[data], help="how much spam is still caught when it is disguised")
+    step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
+    step.add_argument("--messages", type=int, default=1000, help="most spam of the test part to try (%(default)s)")
+    step.add_argument("--preset", default="default", help="whose split is taken")
+    step.set_defaults(step=_evasion)
     return parser
 
 
@@ -86,6 +93,17 @@ def _evaluate(options: argparse.Namespace) -> None:
     scores = score_corpus(classifier, corpus, places)
     measures = evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
     _write_measures(options.out, measures)
+
+
+def _evasion(options: argparse.Namespace) -> None:
+    classifier = SpamClassifier.load(options.model)
+    config = load_preset(options.preset)
+    corpus, _ = prepare(options.data, config, options.out / "prepared", tokenizer=classifier.tokenizer)
+    mails = held_out_spam(corpus, options.data, options.messages, seed=config.seed)
+    rows = measure_evasion(classifier, mails, evasions(good_words(corpus, seed=config.seed)), seed=config.seed)
+    text = json.dumps({"model": classifier.version, "rows": rows}, indent=2)
+    (options.out / "evasion.json").write_text(text + "\n", encoding="utf-8")
+    print(evasion_table(rows))
 
 
 def _write_measures(folder: Path, measures: dict[str, object]) -> None:
