@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifier.encoding import Batch, EncodingConfig, bucketed, make_batch, select_tokens
 from classifier.text import ATTACHMENT, BODY, FIELD_MARKERS, SUBJECT
 from classifier.tokenizer import TextTokenizer
+from training.augment import Augmenter
 from training.config import FitConfig
 from training.corpus import TokenIds
 
@@ -38,7 +39,9 @@ class Sampler:
         encoding: EncodingConfig,
         fit: FitConfig,
         seed: int,
+        augmenter: Augmenter | None = None,
     ) -> None:
+        self._augmenter = augmenter
         self._token_ids = token_ids
         self._places = places
         self._lengths = np.minimum(token_ids.lengths[places], encoding.max_tokens)
@@ -69,9 +72,12 @@ class Sampler:
         for number, places_B in enumerate(self.plan(epoch)):
             if number >= first:
                 random = np.random.default_rng((self._seed, epoch, number))
-                torn = [self._tear(self._token_ids[place], random) for place in places_B.tolist()]
+                torn = [self._tear(self._seen(place, random), random) for place in places_B.tolist()]
                 selected = [select_tokens(token_ids.tolist(), self._encoding)[0] for token_ids in torn]
                 yield TrainingBatch(make_batch(selected, self._encoding), places_B)
+
+    def _seen(self, place: int, random: np.random.Generator) -> NDArray[np.int64]:
+        return self._augmenter.augmented(place, random) if self._augmenter else self._token_ids[place]
 
     def _tear(self, token_ids: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """Leave out some fields and some tokens; field markers of what is left stay."""

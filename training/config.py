@@ -32,6 +32,13 @@ class FitConfig:
     token_dropout: float = 0.1
     # Chance that a field is left out: sender, links and attachments tell collections apart better than spam from ham.
     field_dropout: float = 0.3
+    # Disguises of spam at each sight (training.augment), ham at a quarter of each chance; 0 is none.
+    # Chance that a run of another ham's words stands before or after the body, or hidden.
+    good_words_chance: float = 0.0
+    # Chance that some words bear the mark of a trick: invisible characters, look-alikes, styled or spaced letters.
+    tricks_chance: float = 0.0
+    # Chance that some words have digits for letters.
+    leet_chance: float = 0.0
     # 0.02: a target of 0.01 or 0.99, so that a mislabelled message cannot pull without end.
     label_smoothing: float = 0.02
     # A message counts (size of its cluster) ** -cluster_discount: a campaign is one kind of spam, not 900.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from classifier.encoding import bucketed, make_batch, select_tokens
 from classifier.network import SpamNetwork, score_batch
 from classifier.tokenizer import TextTokenizer
+from training.augment import Augmenter
 from training.batches import Sampler, TrainingBatch
 from training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from training.config import FitConfig, TrainingConfig
@@ -132,7 +133,10 @@ class _Run(Generic[Network]):
         self._network = build(config).to(self._device)
         self._optimiser = _optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
-        self._sampler = Sampler(corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed)
+        augmenter = Augmenter(corpus, train, tokenizer, config.fit)
+        self._sampler = Sampler(
+            corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed, augmenter
+        )
         self._weights = message_weights(corpus, train, config.fit.cluster_discount)
         self._targets = corpus.is_spam.astype(np.float32)
         self._steps = len(self._sampler.plan(0)) * config.fit.epochs
