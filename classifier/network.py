@@ -49,7 +49,7 @@ class SpamNetwork(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_width, padding_idx=PADDING_ID)
         self.forwards = cell(config.embedding_width, config.hidden_width, batch_first=True)
         self.backwards = cell(config.embedding_width, config.hidden_width, batch_first=True)
-        self.readout = nn.Linear(4 * config.hidden_width, config.readout_width)
+        self.readout = nn.Linear(4 * config.hidden_width + config.embedding_width, config.readout_width)
         self.logit = nn.Linear(2 * config.readout_width, 1)
         self.dropout = nn.Dropout(dropout)
         self._initialise()
@@ -88,24 +88,28 @@ class SpamNetwork(nn.Module):
         padding_WT = position_T >= lengths_W[:, None]
         # The first `length` places in reverse; the rest wraps round into places that are never read.
         reverse_WT = (lengths_W[:, None] - 1 - position_T) % token_ids_WT.shape[1]
-        forwards_WTH, _ = self.forwards(self.dropout(self.embedding(token_ids_WT)))
+        embedded_WTE = self.embedding(token_ids_WT)
+        # Which words there are, whatever their order; padding is embedded as zeros.
+        bag_WE = embedded_WTE.sum(1) / lengths_W[:, None]
+        forwards_WTH, _ = self.forwards(self.dropout(embedded_WTE))
         backwards_WTH, _ = self.backwards(self.dropout(self.embedding(token_ids_WT.gather(1, reverse_WT))))
-        window_WR = self._read_out(forwards_WTH, backwards_WTH, lengths_W, padding_WT)
-        message_BR = _pool_windows(window_WR, message_W, messages)
+        states_WS = self._states(forwards_WTH, backwards_WTH, lengths_W, padding_WT)
+        window_WR = torch.tanh(self.readout(self.dropout(torch.cat([states_WS, bag_WE], dim=1))))
+        message_BR = pool_windows(window_WR, message_W, messages)
         logit: Tensor = self.logit(self.dropout(message_BR)).squeeze(-1)
         return logit.float()
 
-    def _read_out(self, forwards_WTH: Tensor, backwards_WTH: Tensor, lengths_W: Tensor, padding_WT: Tensor) -> Tensor:
-        """Each direction's last state and its maximum over time, through one layer."""
+    def _states(self, forwards_WTH: Tensor, backwards_WTH: Tensor, lengths_W: Tensor, padding_WT: Tensor) -> Tensor:
+        """Each direction's last state and its maximum over time, side by side (W, 4H)."""
         row_W = torch.arange(len(lengths_W), device=lengths_W.device)
         states = []
         for states_WTH in (forwards_WTH, backwards_WTH):
             states.append(states_WTH[row_W, lengths_W - 1])
             states.append(states_WTH.masked_fill(padding_WT[:, :, None], float("-inf")).amax(1))
-        return torch.tanh(self.readout(self.dropout(torch.cat(states, dim=1))))
+        return torch.cat(states, dim=1)
 
 
-def _pool_windows(window_WR: Tensor, message_W: Tensor, messages: int) -> Tensor:
+def pool_windows(window_WR: Tensor, message_W: Tensor, messages: int) -> Tensor:
     """Maximum and mean over the windows of each message, side by side (B, 2R)."""
     window_WR = window_WR.float()
     index_WR = message_W[:, None].expand_as(window_WR)
@@ -115,8 +119,8 @@ def _pool_windows(window_WR: Tensor, message_W: Tensor, messages: int) -> Tensor
     return torch.cat([highest_BR, mean_BR], dim=1)
 
 
-def score_batch(network: SpamNetwork, batch: Batch, device: torch.device) -> Tensor:
-    """Run one batch of windows through the network; float32 (B,) logits on `device`."""
+def score_batch(network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    """Run one batch of windows through a network with SpamNetwork's arguments; float32 (B,) logits on `device`."""
     logits: Tensor = network(
         torch.from_numpy(batch.token_ids_WT).to(device, non_blocking=True),
         torch.from_numpy(batch.lengths_W).to(device, non_blocking=True),

@@ -40,10 +40,13 @@ class Sampler:
         fit: FitConfig,
         seed: int,
         augmenter: Augmenter | None = None,
+        chances: NDArray[np.float64] | None = None,
     ) -> None:
+        """Draw from `places`; `chances` (N of the corpus) are those of a message to be seen in an epoch, 1 without."""
         self._augmenter = augmenter
         self._token_ids = token_ids
         self._places = places
+        self._chances = np.ones(len(places)) if chances is None else chances[places]
         self._lengths = np.minimum(token_ids.lengths[places], encoding.max_tokens)
         self._encoding = encoding
         self._fit = fit
@@ -57,7 +60,8 @@ class Sampler:
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the batches of an epoch as places in the corpus, in the order in which they are seen."""
         random = np.random.default_rng((self._seed, epoch))
-        order = random.permutation(len(self._places))
+        seen = np.flatnonzero(random.random(len(self._places)) < self._chances)
+        order = random.permutation(seen)
         batches: list[NDArray[np.int64]] = []
         for start in range(0, len(order), _POOL_MESSAGES):
             pool = order[start : start + _POOL_MESSAGES]

@@ -29,6 +29,7 @@ class Checkpoint:
 
     progress: Progress
     weights: dict[str, Tensor]
+    average: dict[str, Tensor]
     best_weights: dict[str, Tensor]
     optimiser: dict[str, Any]
     random_state: Tensor
@@ -41,6 +42,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     values = {
         "progress": asdict(checkpoint.progress),
         "weights": checkpoint.weights,
+        "average": checkpoint.average,
         "best_weights": checkpoint.best_weights,
         "optimiser": checkpoint.optimiser,
         "random_state": checkpoint.random_state,

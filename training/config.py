@@ -43,6 +43,12 @@ class FitConfig:
     label_smoothing: float = 0.02
     # A message counts (size of its cluster) ** -cluster_discount: a campaign is one kind of spam, not 900.
     cluster_discount: float = 0.5
+    # The same for a corpus among the others of its class.
+    corpus_discount: float = 0.5
+    # Share of the training messages seen in an epoch, drawn by weight: the many that weigh little are seen less often.
+    epoch_share: float = 0.5
+    # The weights that are kept are a moving average over steps, this much of it old.
+    averaging: float = 0.998
     checkpoint_seconds: float = 60.0
     # After so many steps in a row with a loss or gradient that is not finite the run stops.
     most_bad_steps: int = 10

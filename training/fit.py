@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from classifier.encoding import bucketed, make_batch, select_tokens
 from classifier.network import SpamNetwork, score_batch
@@ -28,6 +29,7 @@ from training.errors import DivergedError
 from training.progress import progress as show
 from training.progress import say
 from training.split import Part
+from training.weights import chances_to_be_seen, message_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -77,20 +79,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return all((torch.ops.mkldnn._is_mkldnn_bf16_supported(), torch.cpu._is_avx512_bf16_supported()))
 
 
-def message_weights(corpus: Corpus, places: NDArray[np.int64], discount: float) -> NDArray[np.float32]:
-    """Return how much each message of the corpus counts in the loss: mean 1 over `places`, as much spam as ham.
-
-    A message of a cluster of n counts n ** -discount.
-    """
-    cluster_sizes = np.bincount(corpus.clusters[places], minlength=int(corpus.clusters.max()) + 1)
-    weights = np.zeros(len(corpus.messages), np.float64)
-    weights[places] = cluster_sizes[corpus.clusters[places]].astype(np.float64) ** -discount
-    is_spam = corpus.is_spam
-    for one_class in (is_spam, ~is_spam):
-        weights[one_class] *= len(places) / 2 / max(weights[one_class].sum(), 1e-9)
-    return weights.astype(np.float32)
-
-
 def predict_logits(
     network: nn.Module, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig, device: torch.device
 ) -> NDArray[np.float64]:
@@ -131,15 +119,20 @@ class _Run(Generic[Network]):
         self._autocast = has_bfloat16(self._device)
         torch.manual_seed(config.seed)
         self._network = build(config).to(self._device)
+        self._average = AveragedModel(self._network, avg_fn=_moving_average(config.fit.averaging))
         self._optimiser = _optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
         augmenter = Augmenter(corpus, train, tokenizer, config.fit)
+        weights = message_weights(corpus, train, config.fit)
+        chances = chances_to_be_seen(weights, config.fit.epoch_share)
         self._sampler = Sampler(
-            corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed, augmenter
+            corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed, augmenter, chances
         )
-        self._weights = message_weights(corpus, train, config.fit.cluster_discount)
+        # What a message counts when it is seen: on average over epochs its weight, and 1 on average over a batch.
+        counts = np.divide(weights, chances, out=np.zeros_like(weights), where=chances > 0)
+        self._counts = (counts * chances[train].sum() / len(train)).astype(np.float32)
         self._targets = corpus.is_spam.astype(np.float32)
-        self._steps = len(self._sampler.plan(0)) * config.fit.epochs
+        self._steps = len(self._sampler.plan(0)) * config.fit.epochs  # a few more or less, as epochs are drawn
         self._progress = Progress()
         self._best_weights = self._copy_weights()
 
@@ -194,7 +187,7 @@ class _Run(Generic[Network]):
             group["lr"] = self._config.fit.learning_rate * self._schedule()
         self._progress.step += 1
         targets_B = torch.from_numpy(self._targets[batch.places_B]).to(self._device)
-        weights_B = torch.from_numpy(self._weights[batch.places_B]).to(self._device)
+        weights_B = torch.from_numpy(self._counts[batch.places_B]).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits_B = score_batch(self._network, batch.batch, self._device)
         loss = self._loss(logits_B, targets_B, weights_B)
@@ -207,6 +200,7 @@ class _Run(Generic[Network]):
             return 0.0
         self._progress.bad_steps = 0
         self._optimiser.step()
+        self._average.update_parameters(self._network)
         return value
 
     def _skip(self, loss: float, norm: float) -> None:
@@ -236,21 +230,23 @@ class _Run(Generic[Network]):
     def _validate(self) -> tuple[float, float]:
         """Loss and share of wrong verdicts at even odds on the validation part, both classes counting the same."""
         places = self._corpus.places(Part.VALIDATION)
-        logits = predict_logits(self._network, self._corpus, places, self._config, self._device)
+        logits = predict_logits(self._average.module, self._corpus, places, self._config, self._device)
         is_spam = self._corpus.is_spam[places]
-        weights = message_weights(self._corpus, places, self._config.fit.cluster_discount)[places]
+        weights = message_weights(self._corpus, places, self._config.fit)[places]
         losses = np.logaddexp(0, np.where(is_spam, -logits, logits))
         wrong = (logits > 0) != is_spam
         return float(np.average(losses, weights=weights)), float(np.average(wrong, weights=weights))
 
     def _copy_weights(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().cpu().clone() for name, tensor in self._network.state_dict().items()}
+        """The averaged weights, which are the ones that are kept."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
 
     def _save(self) -> None:
         save_checkpoint(
             Checkpoint(
                 progress=self._progress,
-                weights=self._copy_weights(),
+                weights=self._network.state_dict(),
+                average=self._average.state_dict(),
                 best_weights=self._best_weights,
                 optimiser=self._optimiser.state_dict(),
                 random_state=torch.get_rng_state(),
@@ -269,10 +265,20 @@ class _Run(Generic[Network]):
             return
         self._progress = checkpoint.progress
         self._network.load_state_dict(checkpoint.weights)
+        self._average.load_state_dict(checkpoint.average)
         self._best_weights = checkpoint.best_weights
         self._optimiser.load_state_dict(checkpoint.optimiser)
         torch.set_rng_state(checkpoint.random_state)
         say(f"resuming in epoch {self._progress.epoch + 1} at batch {self._progress.batch}")
+
+
+def _moving_average(share: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average; shorter while there are few steps, so that the first weights are forgotten."""
+
+    def average(old: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
+        return torch.lerp(old, new, 1 - min(share, (1 + int(steps)) / (10 + int(steps))))
+
+    return average
 
 
 def _optimiser(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:

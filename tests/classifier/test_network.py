@@ -54,7 +54,8 @@ def test_two_directions_equal_the_packed_bidirectional_reference() -> None:
         states, (last, _) = reference(packed)
         states_WTH, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=float("-inf"))
         highest = states_WTH.amax(1)
-        readout = torch.tanh(net.readout(torch.cat([last[0], highest[:, :12], last[1], highest[:, 12:]], dim=1)))
+        bag = net.embedding(ids).sum(1) / lengths[:, None]
+        readout = torch.tanh(net.readout(torch.cat([last[0], highest[:, :12], last[1], highest[:, 12:], bag], dim=1)))
         expected = net.logit(torch.cat([readout, readout], dim=1)).squeeze(-1)
         found = score_batch(net, batch, CPU)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from classifier.network import SpamNetwork
 from classifier.tokenizer import TextTokenizer
 from tests.conftest import MAIL
 from training import fit as fit_module
@@ -14,10 +15,11 @@ from training.batches import Sampler
 from training.config import TrainingConfig, load_preset
 from training.corpus import Corpus, MessageInfo
 from training.errors import DivergedError
-from training.fit import fit, message_weights, predict_logits
+from training.fit import fit, predict_logits
 from training.measures import one_minus_roca
 from training.prepare import prepare
 from training.split import Part
+from training.weights import chances_to_be_seen, message_weights
 
 SOURCES = [str(MAIL / "spam"), str(MAIL / "ham")]
 
@@ -55,7 +57,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     step = fit_module._Run._step
     left = iter(range(last_step))
 
-    def killed(run: fit_module._Run, batch: object) -> float:
+    def killed(run: fit_module._Run[SpamNetwork], batch: object) -> float:
         if next(left, None) is None:
             raise KilledError
         return step(run, batch)  # type: ignore[arg-type]  # handed through
@@ -116,6 +118,24 @@ def sampler(prepared: tuple[Corpus, TextTokenizer], **changes: object) -> Sample
     return Sampler(corpus.token_ids(), places, tokenizer, settings.encoding, settings.fit, seed=1)
 
 
+def test_corpora_of_a_class_come_closer_together(tmp_path: Path) -> None:
+    """Of two corpora of ham one is nine times the other: it weighs three times as much."""
+    messages = [
+        MessageInfo(str(i), i < 10, "spam" if i < 10 else "big" if i < 91 else "small", None) for i in range(100)
+    ]
+    corpus = Corpus(tmp_path, messages, np.arange(100), np.zeros(100, np.int8))
+    weights = message_weights(corpus, np.arange(100), config().fit)
+    assert weights[:10].sum() == pytest.approx(weights[10:].sum())
+    assert weights[10:91].sum() == pytest.approx(3 * weights[91:].sum())
+
+
+def test_on_average_a_message_counts_its_weight() -> None:
+    """The chance to be seen never passes 1, and chance times what it counts when seen is the weight."""
+    weights = np.array([0.0, 0.1, 1.0, 5.0])
+    chances = chances_to_be_seen(weights, 0.5)
+    assert chances.tolist() == [0.0, 0.05, 0.5, 1.0]
+
+
 def test_an_epoch_shows_every_message_once(prepared: tuple[Corpus, TextTokenizer]) -> None:
     """Every training message is in one batch of each epoch, and epochs differ in their order."""
     drawn = sampler(prepared)
@@ -147,7 +167,7 @@ def test_a_campaign_weighs_less_than_its_number(tmp_path: Path) -> None:
     """Classes weigh the same, and a cluster of four twice as much as one message, not four times."""
     messages = [MessageInfo(str(i), i < 5, "a", None) for i in range(8)]
     corpus = Corpus(tmp_path, messages, np.array([0, 0, 0, 0, 1, 2, 3, 4]), np.zeros(8, np.int8))
-    weights = message_weights(corpus, np.arange(8), 0.5)
+    weights = message_weights(corpus, np.arange(8), config().fit)
     assert weights[:5].sum() == pytest.approx(weights[5:].sum())
     assert weights[:4].sum() == pytest.approx(2 * weights[4])
     assert weights.mean() == pytest.approx(1)
