@@ -19,18 +19,22 @@ _ORIGINS = Path(__file__).parent / "origins.toml"
 def make_card(
     data: list[dict[str, str]],
     config: TrainingConfig,
-    split: list[dict[str, object]],
+    split: dict[str, object],
     history: list[dict[str, float]],
     measures: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the card, from the data manifest, the table of the split and the measures on the test part."""
+    """Return the card, from the data manifest, the table of the split and the measures on test and later mail."""
     return {
         "what": "many-to-one LSTM over whole emails, for spam detection; scores are calibrated probabilities",
         "data": [entry | origin_of(entry["name"]) for entry in data],
-        "split": {"rule": "whole clusters of near copies, by time where dated", "seed": config.seed, "parts": split},
+        "split": {
+            "rule": "whole clusters of near copies on one side; the newest are `later` where dated",
+            "seed": config.seed,
+            **split,
+        },
         "settings": asdict(config),
         "history": history,
-        "measures": {"part": "test", "corpora": measures},
+        "measures": measures,
         "environment": {
             "python": platform.python_version(),
             "torch": torch.__version__,

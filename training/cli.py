@@ -58,11 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
     step.add_argument(
         "--part",
-        choices=["all", "test"],
+        choices=["all", "test", "later"],
         default="all",
-        help="all of the mail, or the part that a model fitted on these very sources has not seen",
+        help="all of the mail, or a part that a model fitted on these very sources has not seen",
     )
-    step.add_argument("--preset", default="default", help="whose split --part test takes")
+    step.add_argument("--preset", default="default", help="whose split --part takes")
     step.set_defaults(step=_evaluate)
 
     step = steps.add_parser("evasion", parents=[data], help="how much spam is still caught when it is disguised")
@@ -82,6 +82,8 @@ def _fit(options: argparse.Namespace) -> None:
     folder, measures = publish(network, tokenizer, corpus, config, manifest, history, models)
     activate(models, folder.name)
     _write_measures(options.out, measures)
+    for part, of in measures.items():
+        print(f"\n{part}\n\n{table(of)}")
     say(f"published {folder} and made it the active version; measures in {options.out / 'metrics.json'}")
 
 
@@ -89,10 +91,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     classifier = SpamClassifier.load(options.model)
     config = load_preset(options.preset)
     corpus, _ = prepare(options.data, config, options.out / "prepared", tokenizer=classifier.tokenizer)
-    places = corpus.places(Part.TEST) if options.part == "test" else corpus.all_places()
+    places = corpus.all_places() if options.part == "all" else corpus.places(Part[options.part.upper()])
     scores = score_corpus(classifier, corpus, places)
     measures = evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
     _write_measures(options.out, measures)
+    print(table(measures))
 
 
 def _evasion(options: argparse.Namespace) -> None:
@@ -109,4 +112,3 @@ def _evasion(options: argparse.Namespace) -> None:
 def _write_measures(folder: Path, measures: dict[str, object]) -> None:
     text = json.dumps(measures, indent=2, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    print(table(measures))

@@ -68,15 +68,15 @@ def prepare(
     _cluster_and_split(corpus, config)
     tokenizer = tokenizer or _learn_tokenizer(corpus, config)
     texts = corpus.texts()
-    TokenIds.write(folder, _encoded(texts, tokenizer), tokenizer.vocabulary_size)
+    TokenIds.write(folder, encoded(texts, tokenizer), tokenizer.vocabulary_size)
     corpus.save()
     (folder / _TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
     (folder / _DONE).write_text(json.dumps(wanted), encoding="utf-8")
     return corpus, tokenizer
 
 
-def describe_split(corpus: Corpus) -> list[dict[str, object]]:
-    """Return the table of the split as plain values, for the card."""
+def describe_split(corpus: Corpus) -> dict[str, object]:
+    """Return the split as plain values, for the card: the table, and a hash of the ids of each part."""
     messages = corpus.messages
     lines = count_parts(
         corpus.parts,
@@ -85,7 +85,7 @@ def describe_split(corpus: Corpus) -> list[dict[str, object]]:
         ["spam" if message.is_spam else "ham" for message in messages],
         [message.date for message in messages],
     )
-    return [
+    table = [
         {
             "corpus": line.corpus,
             "label": line.label,
@@ -97,6 +97,13 @@ def describe_split(corpus: Corpus) -> list[dict[str, object]]:
         }
         for line in lines
     ]
+    return {"parts": table, "ids_sha256": {part.name.lower(): _ids_digest(corpus, part) for part in Part}}
+
+
+def _ids_digest(corpus: Corpus, part: Part) -> str:
+    messages = [corpus.messages[place] for place in corpus.places(part).tolist()]
+    names = "\n".join(sorted(f"{message.source}\0{message.id}" for message in messages))
+    return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _settings(paths: Sequence[str], config: TrainingConfig, tokenizer: TextTokenizer | None) -> dict[str, object]:
@@ -183,7 +190,7 @@ def _cluster_and_split(corpus: Corpus, config: TrainingConfig) -> None:
     )
 
 
-def _encoded(texts: Texts, tokenizer: TextTokenizer) -> Iterator[list[int]]:
+def encoded(texts: Texts, tokenizer: TextTokenizer) -> Iterator[list[int]]:
     """The ids of every text, many at a time: the tokenizer works on all cores."""
     chunks = range(0, len(texts), _ENCODED_TOGETHER)
     for start in progress(chunks, f"encoding ({_ENCODED_TOGETHER} messages a step)", len(chunks)):

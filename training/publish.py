@@ -36,18 +36,23 @@ def publish(
     history: list[dict[str, float]],
     models: Path,
 ) -> tuple[Path, dict[str, Any]]:
-    """Write the network as a new version below `models`; return its folder and its measures on the test part."""
+    """Write the network as a new version below `models`; return its folder, and its measures on test and later mail."""
     say("calibrating")
     network = _rounded(network, config)
     artifact = _calibrated(network, tokenizer, corpus, config)
     classifier = SpamClassifier(artifact)
-    places = corpus.places(Part.TEST)
-    scores = score_corpus(classifier, corpus, places)
-    say("measuring, with a thousand bootstrap rounds each")
-    measures = evaluate(scores, corpus.is_spam[places], corpus.corpora[places], artifact.thresholds)
+    measures = {part.name.lower(): measure_part(classifier, corpus, part) for part in (Part.TEST, Part.LATER)}
     card = make_card(data, config, describe_split(corpus), history, measures)
     artifact = replace(artifact, card=card, golden=_golden(classifier))
     return save_artifact(artifact, models, datetime.date.today().strftime("%Y.%m.%d")), measures
+
+
+def measure_part(classifier: SpamClassifier, corpus: Corpus, part: Part) -> dict[str, Any]:
+    """Return the measures of a model on a part of a corpus that has its ids."""
+    say(f"measuring the {part.name.lower()} part, with a thousand bootstrap rounds each")
+    places = corpus.places(part)
+    scores = score_corpus(classifier, corpus, places)
+    return evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
 
 
 def _rounded(network: SpamNetwork, config: TrainingConfig) -> SpamNetwork:

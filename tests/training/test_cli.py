@@ -34,15 +34,17 @@ def test_fit_publishes_a_model_that_can_be_served(run_folder: Path) -> None:
     assert {entry["name"] for entry in card["data"]} == {"spam", "ham"}
     assert all(len(entry["sha256"]) == 64 for entry in card["data"])
     assert card["settings"]["seed"] == card["split"]["seed"] == 1
-    assert card["measures"]["corpora"] == json.loads((run_folder / "metrics.json").read_text())
+    assert card["measures"] == json.loads((run_folder / "metrics.json").read_text())
+    assert set(card["measures"]) == {"test", "later"}
 
 
-def test_evaluate_finds_the_measures_of_the_card(run_folder: Path, tmp_path: Path) -> None:
-    """The test part, read and scored anew from the published files, gives the published figures."""
+@pytest.mark.parametrize("part", ["test", "later"])
+def test_evaluate_finds_the_measures_of_the_card(run_folder: Path, tmp_path: Path, part: str) -> None:
+    """A held-out part, read and scored anew from the published files, gives the published figures."""
     folder = active_folder(run_folder / "models")
-    arguments = ["evaluate", "--model", str(folder), "--preset", "smoke", "--part", "test"]
+    arguments = ["evaluate", "--model", str(folder), "--preset", "smoke", "--part", part]
     assert main([*arguments, "--data", *SOURCES, "--out", str(tmp_path)]) == 0
-    published = SpamClassifier.load(folder).card["measures"]["corpora"]
+    published = SpamClassifier.load(folder).card["measures"][part]
     assert json.loads((tmp_path / "metrics.json").read_text()) == published
 
 
