@@ -8,7 +8,9 @@ from pathlib import Path
 from classifier.artifact import activate
 from classifier.errors import HamletError
 from classifier.pipeline import SpamClassifier
+from training import compare, leave_out
 from training.config import load_preset
+from training.contest import PEERS, RIVALS
 from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.fit import fit
@@ -65,6 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--preset", default="default", help="whose split --part takes")
     step.set_defaults(step=_evaluate)
 
+    step = steps.add_parser("compare", parents=[data], help="the LSTM beside rivals and other filters on one split")
+    step.add_argument("--preset", default="default", help="default, quick, smoke, or the path of a .toml file")
+    step.add_argument(
+        "--rivals", type=_names, default=RIVALS, metavar="A,B,C", help=f"of {','.join(RIVALS)}; all without it"
+    )
+    step.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}, which have to be installed")
+    step.set_defaults(step=_compare)
+
+    step = steps.add_parser("leave-out", parents=[data], help="train without a corpus, test on all of it")
+    step.add_argument("--preset", default="quick", help="default, quick, smoke, or the path of a .toml file")
+    step.add_argument(
+        "--rivals",
+        type=_names,
+        default=leave_out.CONTENDERS,
+        metavar="A,B,C",
+        help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(leave_out.CONTENDERS)} without it",
+    )
+    step.add_argument("--only", type=_names, default=(), metavar="A,B+C", help="hold out these alone, one at a time")
+    step.set_defaults(step=_leave_out)
+
     step = steps.add_parser("evasion", parents=[data], help="how much spam is still caught when it is disguised")
     step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
     step.add_argument("--messages", type=int, default=1000, help="most spam of the test part to try (%(default)s)")
@@ -107,6 +129,22 @@ def _evasion(options: argparse.Namespace) -> None:
     text = json.dumps({"model": classifier.version, "rows": rows}, indent=2)
     (options.out / "evasion.json").write_text(text + "\n", encoding="utf-8")
     print(evasion_table(rows))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    names = [*options.rivals, *(PEERS if options.peers else ())]
+    results = compare.compare(options.data, load_preset(options.preset), options.out, names)
+    print(compare.table(results))
+
+
+def _leave_out(options: argparse.Namespace) -> None:
+    config = load_preset(options.preset)
+    results = leave_out.leave_out(options.data, config, options.out, options.rivals, options.only)
+    print(leave_out.table(results))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _write_measures(folder: Path, measures: dict[str, object]) -> None:

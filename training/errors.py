@@ -7,5 +7,9 @@ class DataError(HamletError):
     """Labelled mail cannot be used; the text names the file and says what to do."""
 
 
+class PeerError(HamletError):
+    """Another filter that is compared with is not installed, or broke down."""
+
+
 class DivergedError(HamletError):
     """Fitting broke down: loss or gradient stayed infinite or undefined."""

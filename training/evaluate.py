@@ -57,14 +57,22 @@ def evaluate(
     }
 
 
-def _measures(scores: Scores, is_spam: IsSpam, thresholds: Thresholds) -> dict[str, Any]:
-    spam, ham = scores[is_spam], scores[~is_spam]
-    measures: dict[str, Any] = {"spam": len(spam), "ham": len(ham)}
-    if len(spam) and len(ham):
-        measures["one_minus_roca_percent"] = asdict(bootstrap(one_minus_roca, scores, is_spam))
+def ranking(scores_N: Scores, is_spam_N: IsSpam) -> dict[str, Any]:
+    """Return the counts, and with both classes the measures that need no threshold, on any scale that leans spam."""
+    spam = int(is_spam_N.sum())
+    measures: dict[str, Any] = {"spam": spam, "ham": len(is_spam_N) - spam}
+    if 0 < spam < len(is_spam_N):
+        measures["one_minus_roca_percent"] = asdict(bootstrap(one_minus_roca, scores_N, is_spam_N))
         for name, ham_loss in (("0.1", 0.001), ("1", 0.01)):
             measure = partial(spam_caught, ham_loss=ham_loss)
-            measures[f"spam_caught_at_{name}_percent_ham_loss"] = asdict(bootstrap(measure, scores, is_spam))
+            measures[f"spam_caught_at_{name}_percent_ham_loss"] = asdict(bootstrap(measure, scores_N, is_spam_N))
+    return measures
+
+
+def _measures(scores: Scores, is_spam: IsSpam, thresholds: Thresholds) -> dict[str, Any]:
+    spam, ham = scores[is_spam], scores[~is_spam]
+    measures = ranking(scores, is_spam)
+    if len(spam) and len(ham):
         measures["calibration_error"] = calibration_error(scores, is_spam)
     if len(spam):
         measures["spam_caught"] = asdict(share_interval(int((spam >= thresholds.spam_from).sum()), len(spam)))
@@ -83,21 +91,21 @@ def table(measures: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, of in measures.items():
-        roca = _cell(of.get("one_minus_roca_percent"), 1, "{:.3f}")
+        roca = cell(of.get("one_minus_roca_percent"), 1, "{:.3f}")
         cells: Sequence[str] = (
             name,
             f"{of['spam']:,} / {of['ham']:,}",
             roca,
-            _cell(of.get("spam_caught_at_0.1_percent_ham_loss"), 100, "{:.1f}"),
-            _cell(of.get("spam_caught"), 100, "{:.1f}"),
-            _cell(of.get("ham_lost"), 100, "{:.2f}"),
+            cell(of.get("spam_caught_at_0.1_percent_ham_loss"), 100, "{:.1f}"),
+            cell(of.get("spam_caught"), 100, "{:.1f}"),
+            cell(of.get("ham_lost"), 100, "{:.2f}"),
             f"{of['unsure'] * 100:.1f} %",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(estimate: dict[str, float] | None, scale: float, form: str) -> str:
+def cell(estimate: dict[str, float] | None, scale: float, form: str) -> str:
     """A value with its interval, or a dash."""
     if estimate is None:
         return "-"

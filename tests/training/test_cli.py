@@ -67,7 +67,7 @@ def test_training_scores_what_the_pipeline_scores(run_folder: Path, tmp_path: Pa
     [
         (["--data", "/nowhere", "--out", "x"], "/nowhere does not exist"),
         (["--data", str(MAIL / "ham"), "--out", "x"], "too few to learn from"),
-        (["--data", *SOURCES, "--out", "x", "--preset", "huge"], "give one of default, smoke"),
+        (["--data", *SOURCES, "--out", "x", "--preset", "huge"], "give one of default, quick, smoke"),
     ],
 )
 def test_a_mistake_ends_with_a_sentence(

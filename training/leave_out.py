@@ -1,0 +1,166 @@
+"""Mail of other people: train without a corpus, test on all of it.
+
+What is held out at a time:
+    - every corpus with both classes, by itself;
+    - "modern": each corpus of spam alone together with each corpus of ham alone, where half of the mail of both is of
+      2015 or later. Neither kind of spam nor kind of ham was then seen in training.
+
+Messages that are not held out but share a cluster of near copies with one that is are left out of training. The
+validation part of the other corpora stays what it is, all else of them is trained on, and the tokenizer is learned on
+that alone. A corpus of the same origin under another name is not held out with it: the report has to say so.
+"""
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.tokenizer import TextTokenizer
+from training.config import TrainingConfig
+from training.contest import Task, check, contest, fingerprint
+from training.corpus import Corpus, TokenIds
+from training.errors import DataError
+from training.evaluate import cell
+from training.prepare import data_manifest, encoded, prepare
+from training.progress import say
+from training.split import Part
+
+CONTENDERS = ("lstm", "tfidf", "bogofilter")
+MODERN_FROM = datetime.date(2015, 1, 1)
+# A corpus with fewer of either class is no test.
+_FEWEST = 20
+_UNUSED = -1
+
+
+def held_out(corpus: Corpus) -> dict[str, NDArray[np.bool_]]:
+    """Return what is held out at a time: by name, which messages, bool (N,)."""
+    is_spam, corpora = corpus.is_spam, corpus.corpora
+    folds: dict[str, NDArray[np.bool_]] = {}
+    modern: tuple[list[str], list[str]] = ([], [])  # of spam, of ham
+    for name in dict.fromkeys(corpora.tolist()):
+        members = corpora == name
+        spam = int(is_spam[members].sum())
+        ham = int(members.sum()) - spam
+        if min(spam, ham) >= _FEWEST:
+            folds[name] = members
+        elif min(spam, ham) == 0 and max(spam, ham) >= _FEWEST and _is_modern(corpus, members):
+            modern[0 if spam else 1].append(name)
+    for one in modern[0]:
+        for other in modern[1]:
+            folds[f"{one}+{other}"] = (corpora == one) | (corpora == other)
+    return folds
+
+
+def without(corpus: Corpus, held: NDArray[np.bool_], folder: Path) -> Corpus:
+    """Return the corpus with `held` as its test part and no near copy of it elsewhere; its ids are kept in `folder`."""
+    parts = np.where(corpus.parts == Part.VALIDATION, Part.VALIDATION, Part.TRAIN).astype(np.int8)
+    parts[np.isin(corpus.clusters, corpus.clusters[held])] = _UNUSED
+    parts[held] = Part.TEST
+    return replace(corpus, folder=folder, parts=parts)
+
+
+def leave_out(
+    sources: Sequence[str],
+    config: TrainingConfig,
+    folder: Path,
+    names: Sequence[str] = CONTENDERS,
+    only: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Hold out one after another, let every contender learn from the rest and be tested; return what came of it.
+
+    Writes metrics.json and table.md in `folder`, anew after each. What an earlier run with the same mail and settings
+    finished there is taken up.
+
+    Args:
+        only: names of `held_out` to do, all without any.
+    """
+    check(names)
+    corpus, tokenizer = prepare(sources, config, folder / "prepared")
+    folds = held_out(corpus)
+    unknown = [name for name in only if name not in folds]
+    if unknown or not folds:
+        raise DataError(
+            f"cannot hold out {', '.join(unknown) or 'anything'}; these can be: {', '.join(folds) or 'none'} "
+            f"(a corpus with {_FEWEST} messages of both classes, or a modern corpus of spam + one of ham)"
+        )
+    results: dict[str, Any] = {"data": data_manifest(sources), "held_out": {}}
+    for name in only or folds:
+        task = _task(corpus, tokenizer, folds[name], config, sources, folder, name)
+        say(f"without {name}: {len(task.corpus.places(Part.TRAIN))} messages to learn from")
+        results["held_out"][name] = {
+            "messages": {part.name.lower(): len(task.corpus.places(part)) for part in Part},
+            "near_copies_left_out": int((task.corpus.parts == _UNUSED).sum()),
+            "contenders": contest(names, task),
+        }
+        (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        (folder / "table.md").write_text(table(results) + "\n", encoding="utf-8")
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return two Markdown tables, (1-ROCA)% and spam caught: a line for what was held out, a column a contender.
+
+    The last column of the first is the (1-ROCA)% of the first contender as a share of the best other one's.
+    """
+    held = results["held_out"]
+    names = list(next(iter(held.values()))["contenders"])
+    lines = [
+        f"| held out | spam / ham | {' | '.join(f'{name} (1-ROCA)%' for name in names)} | {names[0]} / best other |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for name, result in held.items():
+        measures = [result["contenders"][contender]["test"]["all"] for contender in names]
+        areas = [cell(of.get("one_minus_roca_percent"), 1, "{:.2f}") for of in measures]
+        size = f"{measures[0]['spam']:,} / {measures[0]['ham']:,}"
+        lines.append(f"| {name} | {size} | {' | '.join(areas)} | {_share(measures)} |")
+    lines += ["", f"| caught at 1 % ham loss | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for name, result in held.items():
+        measures = [result["contenders"][contender]["test"]["all"] for contender in names]
+        caught = [cell(of.get("spam_caught_at_1_percent_ham_loss"), 100, "{:.1f}") for of in measures]
+        lines.append(f"| {name} | {' | '.join(caught)} |")
+    return "\n".join(lines)
+
+
+def _task(
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    held: NDArray[np.bool_],
+    config: TrainingConfig,
+    sources: Sequence[str],
+    folder: Path,
+    name: str,
+) -> Task:
+    """The split without `held`, with ids by a tokenizer of its own; made in its folder unless it is there already."""
+    place = folder / "without" / name
+    place.mkdir(parents=True, exist_ok=True)
+    split = without(corpus, held, place)
+    key = fingerprint(split, tokenizer, config)
+    own, done, texts = place / "tokenizer.json", place / "encoded", corpus.texts()
+    if done.exists() and done.read_text(encoding="utf-8") == key:
+        tokenizer = TextTokenizer.from_json(own.read_text(encoding="utf-8"))
+    else:
+        done.unlink(missing_ok=True)
+        say(f"without {name}: learning the vocabulary")
+        train = (texts[place] for place in split.places(Part.TRAIN))
+        tokenizer = TextTokenizer.learn(train, config.network.vocabulary_size)
+        TokenIds.write(place, encoded(texts, tokenizer), tokenizer.vocabulary_size)
+        own.write_text(tokenizer.to_json(), encoding="utf-8")
+        done.write_text(key, encoding="utf-8")
+    return Task(place, split, texts, tokenizer, config, sources, folder, key)
+
+
+def _is_modern(corpus: Corpus, members: NDArray[np.bool_]) -> bool:
+    """Whether half of the dated messages are of MODERN_FROM or later; without any date it cannot be said."""
+    dates = sorted(date for place in np.flatnonzero(members).tolist() if (date := corpus.messages[place].date))
+    return bool(dates) and dates[len(dates) // 2] >= MODERN_FROM
+
+
+def _share(measures: Sequence[Mapping[str, Any]]) -> str:
+    values = [of["one_minus_roca_percent"]["value"] for of in measures]
+    best = min(values[1:], default=0.0)
+    return f"{values[0] / best:.2f}" if best else "-"
