@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test lint format train bench image corpora clean
+.PHONY: help serve test lint format train report bench image corpora clean
 
 # Mail to train on and to test with; tests that need it are skipped where it is not there.
 HAMLET_CORPORA ?= ../shared/corpora
@@ -14,6 +14,8 @@ HAMLET_CORPORA ?= ../shared/corpora
 VENV ?= .venv
 BIN := $(VENV)/bin
 IMAGE ?= hamlet
+# The bundled model, which models/active names.
+MODEL ?= models/$(shell cat models/active 2>/dev/null)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 help: ## this list
@@ -44,6 +46,11 @@ format: $(VENV)/dev.installed ## bring the code into shape
 train: $(VENV)/training.installed corpora ## train on HAMLET_CORPORA, into runs/default
 	@echo "== training on $(HAMLET_CORPORA), into runs/default"
 	@$(BIN)/python -m training fit --preset default --data "$(HAMLET_CORPORA)" --out runs/default $(ARGS)
+
+report: $(VENV)/training.installed corpora ## measure MODEL on the test part of HAMLET_CORPORA: reports/bundled/report.html
+	@echo "== measuring $(MODEL) on $(HAMLET_CORPORA)"
+	@$(BIN)/python -m training evaluate --model "$(MODEL)" --data "$(HAMLET_CORPORA)" --part test --studies \
+	    --out reports/bundled $(ARGS)
 
 bench: $(VENV)/dev.installed ## measure messages per second, step by step
 	@echo "== measuring"

@@ -13,11 +13,20 @@ from training.config import load_preset
 from training.contest import PEERS, RIVALS
 from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
+from training.findings import Extras, gather
 from training.fit import fit
 from training.prepare import data_manifest, prepare
 from training.progress import say
 from training.publish import publish
+from training.report import write_report
 from training.split import Part
+
+# What --part says, in words for the report.
+_PARTS = {
+    "all": "all of the mail that was given",
+    "test": "mail of the same time as the mail that models are fitted on, none of it or of its near copies fitted on",
+    "later": "mail newer than all that models are fitted on",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         help="all of the mail, or a part that a model fitted on these very sources has not seen",
     )
     step.add_argument("--preset", default="default", help="whose split --part takes")
+    step.add_argument("--rivals", type=Path, metavar="FOLDER", help="show what `compare` wrote there")
+    step.add_argument("--leave-out", type=Path, metavar="FOLDER", help="show what `leave-out` wrote there")
+    step.add_argument("--evasion", type=Path, nargs="+", default=(), metavar="FILE", help="show evasion.json of models")
+    step.add_argument("--studies", action="store_true", help="study gradient flow and long lags, two minutes once")
+    step.add_argument("--show-subjects", action="store_true", help="show subjects of the worst errors: private mail!")
     step.set_defaults(step=_evaluate)
 
     step = steps.add_parser("compare", parents=[data], help="the LSTM beside rivals and other filters on one split")
@@ -118,6 +132,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     measures = evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
     _write_measures(options.out, measures)
     print(table(measures))
+    studies = options.out / "studies.json" if options.studies else None
+    extras = Extras(options.rivals, options.leave_out, options.evasion, studies, options.show_subjects)
+    findings = gather(classifier, corpus, places, scores, measures, _PARTS[options.part], extras)
+    write_report(findings, options.out / "report.html")
+    say(f"report in {options.out / 'report.html'}")
 
 
 def _evasion(options: argparse.Namespace) -> None:
