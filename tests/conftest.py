@@ -1,6 +1,10 @@
 """What all tests share."""
 
+import base64
+import json
+import lzma
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,17 @@ def corpora() -> Path:
     if not folder:
         pytest.skip("set HAMLET_CORPORA to a folder of labelled mail to run this test")
     return Path(folder)
+
+
+def corpus_mail(corpora: Path) -> Iterator[bytes]:
+    """Yield the raw mails of the corpora that have them, one file after the other."""
+    for path in sorted(corpora.glob("*.jsonl.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                record = json.loads(line)
+                if "raw_b64" not in record:
+                    break
+                yield base64.b64decode(record["raw_b64"])
 
 
 MAIL = Path(__file__).parent / "mail"

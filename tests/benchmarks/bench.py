@@ -12,13 +12,12 @@ import argparse
 import asyncio
 import base64
 import json
-import lzma
 import os
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +27,7 @@ from classifier.artifact import active_folder, bundled_models
 from classifier.message import parse_message
 from classifier.pipeline import SpamClassifier
 from classifier.text import message_text
-from tests.conftest import mail_files
+from tests.conftest import corpus_mail, mail_files
 from tests.service.process import Process
 
 REQUEST_MESSAGES = 32
@@ -77,17 +76,6 @@ def draw_mail(count: int) -> tuple[list[bytes], str]:
     if mail:
         return random.Random(1).sample(mail, min(count, len(mail))), "HAMLET_CORPORA"
     return [path.read_bytes() for path in mail_files("spam", "ham")], "tests/mail"
-
-
-def corpus_mail(corpora: Path) -> Iterator[bytes]:
-    """Yield the raw mails of the corpora that have them."""
-    for path in sorted(corpora.glob("*.jsonl.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                record = json.loads(line)
-                if "raw_b64" not in record:
-                    break
-                yield base64.b64decode(record["raw_b64"])
 
 
 def rate(step: Callable[[list[Item]], object], items: Sequence[Item], seconds: float) -> float:

@@ -1,10 +1,6 @@
 """The MIME tree, held against the standard library's."""
 
-import base64
 import email
-import json
-import lzma
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,7 @@ from hypothesis import strategies as st
 from classifier.message import _transfer_decode
 from classifier.mime import ParseLimits, read_tree
 from tests import hostile_mail
-from tests.conftest import mail_files
+from tests.conftest import corpus_mail, mail_files
 
 Leaf = tuple[str, str | None, bytes]
 
@@ -45,20 +41,10 @@ def test_honest_mail_has_the_leaves_that_the_standard_library_finds(path: Path) 
     assert leaves_of_ours(path.read_bytes()) == leaves_of_the_standard_library(path.read_bytes())
 
 
-def raw_mail(corpora: Path) -> Iterator[bytes]:
-    for path in sorted(corpora.glob("*.jsonl.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                record = json.loads(line)
-                if "raw_b64" not in record:
-                    break
-                yield base64.b64decode(record["raw_b64"])
-
-
 def test_real_mail_has_the_leaves_that_the_standard_library_finds(corpora: Path) -> None:
     """Over all raw corpora nothing differs but delivery reports, whose inner headers the library takes for parts."""
     count = 0
-    for raw in raw_mail(corpora):
+    for raw in corpus_mail(corpora):
         count += 1
         ours = leaves_of_ours(raw)
         if all(media_type != "message/delivery-status" for media_type, _, _ in ours):
