@@ -27,6 +27,7 @@ from training.progress import say
 from training.source_guess import SourceGuess, guess_source
 
 _LENGTHS = (64, 256, 768)
+_LENGTH_NAMES = ("up to 64", "65 to 256", "257 to 768", "over 768")
 _SUBJECT = re.compile(f"{SUBJECT}([^{''.join(FIELD_MARKERS)}]*)")
 
 
@@ -84,7 +85,8 @@ def gather(
     studies = _studies(extras.studies) if extras.studies else {}
     is_spam, texts = corpus.is_spam[places], corpus.texts()
     say("measuring by length, and what guessing the source is worth")
-    lengths = corpus.token_ids().lengths[places]
+    names = np.array(_LENGTH_NAMES)[np.searchsorted(_LENGTHS, corpus.token_ids().lengths[places])]
+    by_length = evaluate(probabilities_N, is_spam, names, classifier.thresholds)
     return Findings(
         model=classifier.version,
         mail=mail,
@@ -94,7 +96,7 @@ def gather(
         is_spam_N=is_spam,
         corpora_N=corpus.corpora[places],
         ids_N=[corpus.messages[place].id for place in places.tolist()],
-        by_length=evaluate(probabilities_N, is_spam, _length_names(lengths), classifier.thresholds),
+        by_length={name: by_length[name] for name in _LENGTH_NAMES if name in by_length},
         history=classifier.card.get("history", ()),
         guess=guess_source(corpus),
         gradients=studies.get("gradient_flow", {}),
@@ -102,11 +104,6 @@ def gather(
         tables=tables,
         subjects_N=[_subject(texts[place]) for place in places.tolist()] if extras.show_subjects else None,
     )
-
-
-def _length_names(lengths_N: NDArray[np.int64]) -> NDArray[np.str_]:
-    names = [f"up to {length}" for length in _LENGTHS] + [f"over {_LENGTHS[-1]}"]
-    return np.array(names)[np.searchsorted(_LENGTHS, lengths_N)]
 
 
 def _subject(text: str) -> str:

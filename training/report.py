@@ -74,7 +74,11 @@ def _summary(findings: Findings) -> Iterable[str]:
         ("ham_lost", "of the ham is called spam"),
         ("spam_caught_at_0.1_percent_ham_loss", "of the spam would be caught if 1 ham in 1,000 may be lost"),
     ]
-    shown = [(f"{_percent(of[name])}", words) for name, words in figures if name in of]
+    shown = [
+        (f"{100 * of[name]['value']:.2f} %", f"{words} ({_interval(of[name])})")
+        for name, words in figures
+        if name in of
+    ]
     shown.append((f"{100 * of['unsure']:.1f} %", "of all mail is left unsure"))
     if "calibration_error" in of:
         shown.append((f"{of['calibration_error']:.3f}", "calibration error: how far stated probabilities are off"))
@@ -150,7 +154,8 @@ def _source(findings: Findings) -> Iterable[str]:
         f"on {guess.messages:,} test messages: it names the right one of {guess.sources} collections for "
         f"{guess.right:.1%}, and telling spam from that guess alone gives a (1-ROCA)% of "
         f"{guess.one_minus_roca_percent:.2f}. A figure over all mail near this one would prove nothing. Inside one "
-        "collection the guess knows little; where the model is far below it there, it knows more than the source.</p>"
+        "collection the guess only knows which of its mail resembles another collection's: where the model is far "
+        "below it there, it knows more than the source.</p>"
     )
     rows = []
     for name, area in guess.within.items():
@@ -220,5 +225,5 @@ def _errors(findings: Findings) -> Iterable[str]:
             yield f"<h2>{heading}</h2>\n{_table(headings, rows)}"
 
 
-def _percent(estimate: Mapping[str, float]) -> str:
-    return f"{100 * estimate['value']:.2f} % ({100 * estimate['low']:.2f}-{100 * estimate['high']:.2f})"
+def _interval(estimate: Mapping[str, float]) -> str:
+    return f"{100 * estimate['low']:.2f} to {100 * estimate['high']:.2f} %"

@@ -44,7 +44,7 @@ def guess_source(corpus: Corpus, *, seed: int = 1) -> SourceGuess | None:
 
     model = make_pipeline(
         TfidfVectorizer(max_features=50_000, sublinear_tf=True, min_df=2),
-        LogisticRegression(C=10, max_iter=100, random_state=seed),
+        LogisticRegression(max_iter=300, tol=1e-3, random_state=seed),
     )
     texts = corpus.texts()
     model.fit([texts[place][:_CHARACTERS] for place in fitted.tolist()], corpora[fitted])
