@@ -179,7 +179,7 @@ def load_artifact(folder: Path) -> Artifact:
 
 
 def _contents(artifact: Artifact) -> dict[str, bytes]:
-    """The bytes of each file. Weights in half precision: rounding moves a probability by less than 1e-3."""
+    """The bytes of each file. Weights in half precision: round before measuring, as training does."""
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in sorted(artifact.weights.items())}
     config = {
         "network": asdict(artifact.network),

@@ -1,9 +1,11 @@
 """The MIME tree of raw bytes, cut into leaf parts in linear time whatever the bytes are.
 
-Header blocks are read by the standard library. The tree is not: `email.feedparser` checks every line against every
-open boundary (100 nested multiparts: 7 s for a megabyte), reads 50,000 parts one by one, and its parameter parser is
-quadratic (a `Content-Type` of a megabyte of `;`: over 30 s). Here each level is found by one search for its boundary,
-and parts, depth and header lengths have a cap. tests/classifier/test_mime.py holds it against the standard library.
+Header blocks are read by the standard library, with every value cut short first: its parameter parser is quadratic (a
+`Content-Type` of a megabyte of `;` takes it 13.6 s). The tree is not read by it: it recurses (`RecursionError` at 1,000
+nested multiparts), has no limit on parts, and looks at every line for every open boundary (a megabyte in 100 nested
+multiparts: 0.31 s against 0.03 s here; 50,000 parts: 0.55 s against 0.01 s). Here each level is found by one search for
+its boundary, and parts, depth and header lengths have a cap. tests/classifier/test_mime.py compares
+it with the library.
 """
 
 import re

@@ -55,7 +55,7 @@ def set_threads(settings: Settings) -> None:
     """Say how many threads one inference may use; the libraries read this once, when they load."""
     limit_threads(settings.inference_threads or available_cores())
     # Threads that spin while they wait take the cores from parsing and from neighbours: 32 messages of 768 tokens
-    # on two cores shared with another busy process took 1.74 s with spinning and 0.24 s without.
+    # on two cores shared with another busy process took 1.74 s with spinning and 0.24 s without (one run each).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -138,5 +138,5 @@ class FakeModel:
 async def until(holds: Callable[[], bool]) -> None:
     """Let the event loop run until something holds; other threads may be needed for it, so this cannot be an event."""
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - see above
+        while not holds():  # noqa: ASYNC110 - other threads may be needed
             await asyncio.sleep(0)

@@ -28,7 +28,8 @@ def config(**changes: float) -> TrainingConfig:
     smoke = load_preset("smoke")
     network = dataclasses.replace(smoke.network, embedding_width=8, hidden_width=8, readout_width=8)
     settings = dataclasses.replace(smoke.fit, epochs=2, checkpoint_seconds=0.0)
-    return dataclasses.replace(smoke, network=network, fit=dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
+    changed = dataclasses.replace(settings, **changes)  # type: ignore[arg-type]  # names are known at run time
+    return dataclasses.replace(smoke, network=network, fit=changed)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,8 @@ SOURCES = [str(MAIL / "spam"), str(MAIL / "ham")]
 def config(**changes: object) -> TrainingConfig:
     smoke = load_preset("smoke")
     network = dataclasses.replace(smoke.network, embedding_width=16, hidden_width=16, readout_width=8)
-    settings = dataclasses.replace(smoke.fit, **{"epochs": 3, "checkpoint_seconds": 0.0, **changes})  # type: ignore[arg-type]
+    values = {"epochs": 3, "checkpoint_seconds": 0.0, **changes}
+    settings = dataclasses.replace(smoke.fit, **values)  # type: ignore[arg-type]  # names are known at run time
     return dataclasses.replace(smoke, network=network, fit=settings)
 
 

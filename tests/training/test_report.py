@@ -177,7 +177,7 @@ def test_a_table_that_is_not_there_is_told_in_a_sentence(run_folder: Path) -> No
     """The reader of the message knows which step to run."""
     corpus = Corpus.load(run_folder / "prepared")
     with pytest.raises(DataError, match=r"nowhere/table\.md for the report .* run the step"):
-        gather(None, corpus, corpus.all_places(), np.zeros(0), {}, "", Extras(rivals=Path("nowhere")))  # type: ignore[arg-type]
+        gather(None, corpus, corpus.all_places(), np.zeros(0), {}, "", Extras(rivals=Path("nowhere")))  # type: ignore[arg-type]  # never asked
 
 
 def test_guessing_the_source_is_measured_where_there_are_several(run_folder: Path) -> None:

@@ -28,7 +28,8 @@ def small(**changes: object) -> TrainingConfig:
     smoke = load_preset("smoke")
     network = dataclasses.replace(smoke.network, embedding_width=16, hidden_width=16, readout_width=8)
     encoding = EncodingConfig(window_tokens=64, head_tokens=96, tail_tokens=32)
-    settings = dataclasses.replace(smoke.fit, **{"epochs": 8, "learning_rate": 0.02, **changes})  # type: ignore[arg-type]
+    values = {"epochs": 8, "learning_rate": 0.02, **changes}
+    settings = dataclasses.replace(smoke.fit, **values)  # type: ignore[arg-type]  # names are known at run time
     return dataclasses.replace(smoke, network=network, encoding=encoding, fit=settings)
 
 
