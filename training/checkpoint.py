@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.progress import say
+
 
 @dataclass(slots=True)
 class Progress:
@@ -62,3 +64,16 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     values = torch.load(path, weights_only=True, map_location="cpu")
     values["progress"] = Progress(**values["progress"])
     return Checkpoint(**values)
+
+
+def checkpoint_to_resume(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
+    """Return the last checkpoint when it was made with these settings, or None; either way tell a person."""
+    checkpoint = load_checkpoint(path)
+    if checkpoint is None:
+        say("no checkpoint to resume from, starting anew")
+        return None
+    if checkpoint.settings != settings:
+        say("the checkpoint was made with other settings or mail, starting anew")
+        return None
+    say(f"resuming in epoch {checkpoint.progress.epoch + 1} at batch {checkpoint.progress.batch}")
+    return checkpoint

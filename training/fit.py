@@ -4,7 +4,6 @@ Shape letters: B messages of a batch.
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,13 +21,13 @@ from classifier.network import SpamNetwork, score_batch
 from classifier.tokenizer import TextTokenizer
 from training.augment import Augmenter
 from training.batches import Sampler, TrainingBatch
-from training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, Progress, checkpoint_to_resume, save_checkpoint
 from training.config import FitConfig, TrainingConfig
 from training.corpus import Corpus
-from training.errors import DivergedError
 from training.progress import progress as show
 from training.progress import say
 from training.split import Part
+from training.steps import Stepper
 from training.weights import chances_to_be_seen, message_weights
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -132,7 +131,8 @@ class _Run(Generic[Network]):
         counts = np.divide(weights, chances, out=np.zeros_like(weights), where=chances > 0)
         self._counts = (counts * chances[train].sum() / len(train)).astype(np.float32)
         self._targets = corpus.is_spam.astype(np.float32)
-        self._steps = len(self._sampler.plan(0)) * config.fit.epochs  # a few more or less, as epochs are drawn
+        steps = len(self._sampler.plan(0)) * config.fit.epochs  # a few more or less, as epochs are drawn
+        self._stepper = Stepper(self._network, self._optimiser, config.fit, steps)
         self._progress = Progress()
         self._best_weights = self._copy_weights()
 
@@ -183,49 +183,21 @@ class _Run(Generic[Network]):
     def _step(self, batch: TrainingBatch) -> float:
         """One step; returns the loss, or 0 for a step that was left out because something was not finite."""
         self._network.train()
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._config.fit.learning_rate * self._schedule()
-        self._progress.step += 1
         targets_B = torch.from_numpy(self._targets[batch.places_B]).to(self._device)
         weights_B = torch.from_numpy(self._counts[batch.places_B]).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits_B = score_batch(self._network, batch.batch, self._device)
         loss = self._loss(logits_B, targets_B, weights_B)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._config.fit.clip_norm)
-        value = float(loss.detach())
-        if not (math.isfinite(value) and math.isfinite(float(norm))):
-            self._skip(value, float(norm))
+        if not self._stepper.take(loss, self._progress):
             return 0.0
-        self._progress.bad_steps = 0
-        self._optimiser.step()
         self._average.update_parameters(self._network)
-        return value
-
-    def _skip(self, loss: float, norm: float) -> None:
-        self._progress.bad_steps += 1
-        say(f"step {self._progress.step} left out: loss {loss}, gradient norm {norm}")
-        if self._progress.bad_steps >= self._config.fit.most_bad_steps:
-            raise DivergedError(
-                f"loss or gradient was not finite {self._progress.bad_steps} steps in a row: "
-                "lower fit.learning_rate or fit.clip_norm, and look at the data of the last batches"
-            )
+        return float(loss.detach())
 
     def _loss(self, logits_B: Tensor, targets_B: Tensor, weights_B: Tensor) -> Tensor:
         smoothing = self._config.fit.label_smoothing
         targets_B = targets_B * (1 - smoothing) + smoothing / 2
         losses_B = nn.functional.binary_cross_entropy_with_logits(logits_B, targets_B, reduction="none")
         return (losses_B * weights_B).mean()
-
-    def _schedule(self) -> float:
-        """Linear warm-up, then half a cosine down to 2 % of the rate."""
-        warmup = max(1, round(self._config.fit.warmup_share * self._steps))
-        step = self._progress.step
-        if step < warmup:
-            return (step + 1) / warmup
-        share = min(1.0, (step - warmup) / max(1, self._steps - warmup))
-        return 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
 
     def _validate(self) -> tuple[float, float]:
         """Loss and share of wrong verdicts at even odds on the validation part, both classes counting the same."""
@@ -256,12 +228,8 @@ class _Run(Generic[Network]):
         )
 
     def _resume(self) -> None:
-        checkpoint = load_checkpoint(self._path)
+        checkpoint = checkpoint_to_resume(self._path, self._settings)
         if checkpoint is None:
-            say("no checkpoint to resume from, starting anew")
-            return
-        if checkpoint.settings != self._settings:
-            say("the checkpoint was made with other settings or mail, starting anew")
             return
         self._progress = checkpoint.progress
         self._network.load_state_dict(checkpoint.weights)
@@ -269,7 +237,6 @@ class _Run(Generic[Network]):
         self._best_weights = checkpoint.best_weights
         self._optimiser.load_state_dict(checkpoint.optimiser)
         torch.set_rng_state(checkpoint.random_state)
-        say(f"resuming in epoch {self._progress.epoch + 1} at batch {self._progress.batch}")
 
 
 def _moving_average(share: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
