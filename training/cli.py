@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from classifier.artifact import activate
-from classifier.errors import HamletError
+from classifier.errors import ConfigError, HamletError
 from classifier.pipeline import SpamClassifier
 from training import compare, leave_out
 from training.config import load_preset
@@ -15,7 +15,9 @@ from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.findings import Extras, gather
 from training.fit import fit
+from training.language_model import FILE_NAME, Pretrained
 from training.prepare import data_manifest, prepare
+from training.pretrain import pretrain, train_ids_sha256
 from training.progress import say
 from training.publish import publish
 from training.report import write_report
@@ -63,7 +65,23 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument(
         "--models", type=Path, metavar="FOLDER", help="folder of versions to publish to (OUT/models without it)"
     )
+    step.add_argument(
+        "--pretrained", type=Path, metavar="FOLDER", help="start from the language model that `pretrain` wrote there"
+    )
     step.set_defaults(step=_fit)
+
+    step = steps.add_parser("pretrain", parents=[data], help="a language model of the train part, for fit --pretrained")
+    step.add_argument("--preset", default="default", help="default, quick, smoke, or the path of a .toml file")
+    step.add_argument("--resume", action="store_true", help="go on where a run in the same --out was stopped")
+    step.set_defaults(step=_pretrain)
+
+    step = steps.add_parser("sample", help="mail that the language model writes, to see what it has learned")
+    step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where `pretrain` wrote it")
+    step.add_argument("--prompt", default="", metavar="TEXT", help="how the subject begins; nothing without it")
+    step.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest token (%(default)s)")
+    step.add_argument("--tokens", type=int, default=100, help="how many are written (%(default)s)")
+    step.add_argument("--seed", type=int, default=1, help="the same seed writes the same text (%(default)s)")
+    step.set_defaults(step=_sample)
 
     step = steps.add_parser("evaluate", parents=[data], help="the measures of a model on labelled mail")
     step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
@@ -113,7 +131,13 @@ def _fit(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
     manifest = data_manifest(options.data)
     corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
-    network, history = fit(corpus, tokenizer, config, options.out, resume=options.resume)
+    pretrained = None
+    if options.pretrained:
+        pretrained = Pretrained.load(options.pretrained)
+        manifest.append({"name": FILE_NAME, "sha256": pretrained.fingerprint})
+        if pretrained.train_ids_sha256 != train_ids_sha256(corpus):
+            say("note: the language model was pretrained on another split and may have read mail that is measured here")
+    network, history = fit(corpus, tokenizer, config, options.out, resume=options.resume, pretrained=pretrained)
     models = options.models or options.out / "models"
     folder, measures = publish(network, tokenizer, corpus, config, manifest, history, models)
     activate(models, folder.name)
@@ -121,6 +145,20 @@ def _fit(options: argparse.Namespace) -> None:
     for part, of in measures.items():
         print(f"\n{part}\n\n{table(of)}")
     say(f"published {folder} and made it the active version; measures in {options.out / 'metrics.json'}")
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    config = load_preset(options.preset)
+    corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
+    pretrained = pretrain(corpus, tokenizer, config, options.out, resume=options.resume)
+    say(f"wrote {pretrained.save(options.out)}")
+
+
+def _sample(options: argparse.Namespace) -> None:
+    if not (options.temperature >= 0 and options.tokens >= 1):
+        raise ConfigError("need --temperature of at least 0 and --tokens of at least 1")
+    pretrained = Pretrained.load(options.out)
+    print(pretrained.sample(options.prompt, options.tokens, temperature=options.temperature, seed=options.seed))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -18,6 +18,10 @@ class FitConfig:
     """How the network is fitted."""
 
     epochs: int = 4
+    # With --pretrained alone: so many epochs fit the readout only, as many more the cells with it, then the embedding
+    # too (gradual unfreezing, Howard & Ruder 2018). 0 is all from the first: of four epochs, 1 frozen ended at a
+    # validation loss of 0.0684, none at 0.0479 (docs/experiments.md, 2026-11-24).
+    frozen_epochs: int = 0
     # Early stop: so many epochs without a better validation loss.
     patience_epochs: int = 2
     # Padded tokens of a batch.
@@ -55,6 +59,26 @@ class FitConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """How the language model is pretrained; clipping, warm-up, decay and checkpoints are those of `fit`."""
+
+    epochs: int = 4
+    # Padded tokens of a batch.
+    batch_tokens: int = 8192
+    learning_rate: float = 0.004
+    dropout: float = 0.1
+    # Ids that stand for the whole vocabulary at each step; all of it would cost vocabulary_size / negatives as much.
+    negatives: int = 512
+    # Messages of the validation part that the perplexity is taken of: there it is over the whole vocabulary.
+    validation_messages: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_tokens", "negatives", "validation_messages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"pretrain.{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
 class ThresholdConfig:
     """Budgets for the two thresholds, as shares of the calibration mail; every corpus weighs the same."""
 
@@ -70,6 +94,7 @@ class TrainingConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     shares: Shares = field(default_factory=Shares)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)
 

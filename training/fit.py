@@ -3,7 +3,6 @@
 Shape letters: B messages of a batch.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from training.batches import Sampler, TrainingBatch
 from training.checkpoint import Checkpoint, Progress, checkpoint_to_resume, save_checkpoint
 from training.config import FitConfig, TrainingConfig
 from training.corpus import Corpus
+from training.language_model import Pretrained, vocabulary_sha256
 from training.progress import progress as show
 from training.progress import say
 from training.split import Part
@@ -34,13 +34,29 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _CHECKPOINT = "checkpoint.pt"
 _EVALUATION_TOKENS = 16384
+# When a pretrained layer may move, in frozen_epochs: what is nearest to the words last. All others from the first.
+_THAWS = {"forwards": 1, "backwards": 1, "embedding": 2}
 
 
 def fit(
-    corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path, *, resume: bool
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    pretrained: Pretrained | None = None,
 ) -> tuple[SpamNetwork, list[dict[str, float]]]:
-    """Fit Hamlet's network; see `fit_network`."""
-    return fit_network(_spam_network, corpus, tokenizer, config, folder, resume=resume)
+    """Fit Hamlet's network, from a language model's embedding and cells when there is one; see `fit_network`."""
+    if pretrained is None:
+        return fit_network(_spam_network, corpus, tokenizer, config, folder, resume=resume)
+
+    def build(config: TrainingConfig) -> SpamNetwork:
+        network = _spam_network(config)
+        pretrained.start(network, tokenizer)
+        return network
+
+    return _Run(build, corpus, tokenizer, config, folder, pretrained.fingerprint).run(resume)
 
 
 def fit_network(
@@ -107,19 +123,20 @@ class _Run(Generic[Network]):
         tokenizer: TextTokenizer,
         config: TrainingConfig,
         folder: Path,
+        pretrained: str = "",
     ) -> None:
         self._corpus = corpus
         self._config = config
+        self._frozen_epochs = config.fit.frozen_epochs if pretrained else 0
         # Ids mean other words with another vocabulary, so a checkpoint belongs to one.
-        vocabulary = hashlib.sha256(tokenizer.to_json().encode("utf-8")).hexdigest()
-        self._settings = {**asdict(config), "vocabulary": vocabulary}
+        self._settings = {**asdict(config), "vocabulary": vocabulary_sha256(tokenizer), "pretrained": pretrained}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)
         torch.manual_seed(config.seed)
         self._network = build(config).to(self._device)
         self._average = AveragedModel(self._network, avg_fn=_moving_average(config.fit.averaging))
-        self._optimiser = _optimiser(self._network, config.fit)
+        self._optimiser = optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
         augmenter = Augmenter(corpus, train, tokenizer, config.fit)
         weights = message_weights(corpus, train, config.fit)
@@ -154,6 +171,7 @@ class _Run(Generic[Network]):
 
     def _epoch(self) -> None:
         state = self._progress
+        self._unfreeze(state.epoch)
         total = len(self._sampler.plan(state.epoch))
         started = saved = time.monotonic()
         tokens = 0
@@ -179,6 +197,12 @@ class _Run(Generic[Network]):
             self._best_weights = self._copy_weights()
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
         self._save()
+
+    def _unfreeze(self, epoch: int) -> None:
+        """Let move what may move in this epoch."""
+        for name, layer in self._network.named_modules():
+            if stage := _THAWS.get(name.rpartition(".")[2]):
+                layer.requires_grad_(epoch >= stage * self._frozen_epochs)
 
     def _step(self, batch: TrainingBatch) -> float:
         """One step; returns the loss, or 0 for a step that was left out because something was not finite."""
@@ -248,7 +272,7 @@ def _moving_average(share: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
     return average
 
 
-def _optimiser(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
+def optimiser(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
     """AdamW; biases and the embedding are not decayed (a rare word's row would fade between its sightings)."""
     decayed = [p for name, p in network.named_parameters() if p.dim() > 1 and not name.startswith("embedding")]
     others = [p for name, p in network.named_parameters() if p.dim() <= 1 or name.startswith("embedding")]
