@@ -172,7 +172,7 @@ class Pretrained:
 
     model: LanguageModel
     tokenizer: TextTokenizer
-    # Which messages it has read: the hash of the train part's ids, as in a model's card.
+    # Which messages it has read: training.pretrain.train_ids_sha256.
     train_ids_sha256: str
     history: list[dict[str, float]]
 

@@ -1,5 +1,6 @@
 """Pretrains the language model (training.language_model) on the text of the train part. No label is looked at."""
 
+import hashlib
 import math
 import time
 from dataclasses import asdict, replace
@@ -17,7 +18,6 @@ from training.config import TrainingConfig
 from training.corpus import Corpus
 from training.fit import has_bfloat16, optimiser, pick_device
 from training.language_model import Guesses, LanguageModel, Noise, Pretrained, vocabulary_sha256
-from training.prepare import describe_split
 from training.progress import progress as show
 from training.progress import say
 from training.split import Part
@@ -45,10 +45,10 @@ def pretrain(
 
 
 def train_ids_sha256(corpus: Corpus) -> str:
-    """Return the hash that tells which messages are the train part."""
-    ids = describe_split(corpus)["ids_sha256"]
-    assert isinstance(ids, dict)
-    return str(ids[Part.TRAIN.name.lower()])
+    """Return the hash that tells which messages are the train part, of whatever split."""
+    messages = [corpus.messages[place] for place in corpus.places(Part.TRAIN).tolist()]
+    names = sorted(f"{message.source}\0{message.id}" for message in messages)
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def perplexities(

@@ -207,6 +207,15 @@ def test_no_label_and_no_held_out_mail_is_learned_from(
     assert_same_weights(pretrain(blind, tokenizer, config(), tmp_path, resume=False).model, pretrained.model)
 
 
+def test_a_corpus_can_be_left_out(prepared: Prepared, pretrained: Pretrained, tmp_path: Path) -> None:
+    """Messages that are in no part at all are no obstacle, and the split that was read is told from others."""
+    corpus, tokenizer = prepared
+    parts = corpus.parts.copy()
+    parts[corpus.places(Part.TRAIN)[:10]] = -1
+    left = pretrain(dataclasses.replace(corpus, parts=parts), tokenizer, config(epochs=1), tmp_path, resume=False)
+    assert left.train_ids_sha256 != pretrained.train_ids_sha256
+
+
 def test_what_is_saved_is_what_is_loaded(pretrained: Pretrained, tmp_path: Path) -> None:
     """One file holds weights, sizes, tokenizer and what was read."""
     assert pretrained.save(tmp_path) == tmp_path / FILE_NAME
