@@ -28,9 +28,10 @@ from classifier.calibration import Calibration
 from classifier.encoding import EncodingConfig
 from classifier.errors import ArtifactCorruptError, ArtifactFormatError, ArtifactMissingError, HamletError
 from classifier.network import NetworkConfig
+from classifier.ngrams import NgramConfig
 from classifier.verdict import Thresholds
 
-FORMAT = 1
+FORMAT = 2  # 1 had no wide half
 NAME = "hamlet"
 _MANIFEST = "manifest.json"
 _FILES = ("model.safetensors", "tokenizer.json", "config.json", "golden.json", "card.json")
@@ -52,6 +53,7 @@ class Artifact:
     """All that a folder holds."""
 
     network: NetworkConfig
+    ngrams: NgramConfig
     encoding: EncodingConfig
     calibration: Calibration
     thresholds: Thresholds
@@ -143,7 +145,7 @@ def load_artifact(folder: Path) -> Artifact:
 
     Raises:
         ArtifactMissingError: the folder or one of its files is not there.
-        ArtifactFormatError: written by a newer Hamlet.
+        ArtifactFormatError: written by a newer Hamlet, or one too old.
         ArtifactCorruptError: a file is not what the manifest says, or makes no sense.
     """
     manifest_bytes = _read(folder / _MANIFEST)
@@ -157,11 +159,17 @@ def load_artifact(folder: Path) -> Artifact:
             f"{folder} is in format {written_format}, this Hamlet reads up to {FORMAT}: "
             "upgrade it, or choose an older model"
         )
+    if written_format < FORMAT:
+        raise ArtifactFormatError(
+            f"{folder} is in format {written_format}, this Hamlet reads {FORMAT}: "
+            "choose a newer model, or run the Hamlet that came with this one"
+        )
     contents = {name: _verified(folder / name, hashes.get(name)) for name in _FILES}
     try:
         config = json.loads(contents["config.json"])
         return Artifact(
             network=NetworkConfig(**config["network"]),
+            ngrams=NgramConfig(**config["ngrams"]),
             encoding=EncodingConfig(**config["encoding"]),
             calibration=Calibration(**config["calibration"]),
             thresholds=Thresholds(**config["thresholds"]),
@@ -183,6 +191,7 @@ def _contents(artifact: Artifact) -> dict[str, bytes]:
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in sorted(artifact.weights.items())}
     config = {
         "network": asdict(artifact.network),
+        "ngrams": asdict(artifact.ngrams),
         "encoding": asdict(artifact.encoding),
         "calibration": asdict(artifact.calibration),
         "thresholds": asdict(artifact.thresholds),

@@ -88,24 +88,37 @@ class SpamNetwork(nn.Module):
         padding_WT = position_T >= lengths_W[:, None]
         # The first `length` places in reverse; the rest wraps round into places that are never read.
         reverse_WT = (lengths_W[:, None] - 1 - position_T) % token_ids_WT.shape[1]
-        embedded_WTE = self.embedding(token_ids_WT)
+        kept_W1E = self._kept_widths(token_ids_WT)
+        embedded_WTE = self.embedding(token_ids_WT) * kept_W1E
         # Which words there are, whatever their order; padding is embedded as zeros.
         bag_WE = embedded_WTE.sum(1) / lengths_W[:, None]
-        forwards_WTH, _ = self.forwards(self.dropout(embedded_WTE))
-        backwards_WTH, _ = self.backwards(self.dropout(self.embedding(token_ids_WT.gather(1, reverse_WT))))
+        forwards_WTH, _ = self.forwards(embedded_WTE)
+        # Looked up again: to gather from what was looked up costs more, backwards above all.
+        backwards_WTH, _ = self.backwards(self.embedding(token_ids_WT.gather(1, reverse_WT)) * kept_W1E)
         states_WS = self._states(forwards_WTH, backwards_WTH, lengths_W, padding_WT)
         window_WR = torch.tanh(self.readout(self.dropout(torch.cat([states_WS, bag_WE], dim=1))))
         message_BR = pool_windows(window_WR, message_W, messages)
         logit: Tensor = self.logit(self.dropout(message_BR)).squeeze(-1)
         return logit.float()
 
+    def _kept_widths(self, token_ids_WT: Tensor) -> Tensor | float:
+        """Dropout of whole embedding widths of a window, the same at every token (Gal & Ghahramani 2016)."""
+        if not (self.training and self.dropout.p):
+            return 1.0
+        kept_W1E: Tensor = self.dropout(
+            self.embedding.weight.new_ones(len(token_ids_WT), 1, self.config.embedding_width)
+        )
+        return kept_W1E
+
     def _states(self, forwards_WTH: Tensor, backwards_WTH: Tensor, lengths_W: Tensor, padding_WT: Tensor) -> Tensor:
-        """Each direction's last state and its maximum over time, side by side (W, 4H)."""
-        row_W = torch.arange(len(lengths_W), device=lengths_W.device)
+        """Each direction's mean and maximum over time, side by side (W, 4H)."""
+        # As a product and a sum, which cost less than filling what is masked.
+        share_W1T = (~padding_WT / lengths_W[:, None])[:, None]
+        floor_WT1 = torch.zeros_like(share_W1T).masked_fill(padding_WT[:, None], float("-inf")).transpose(1, 2)
         states = []
         for states_WTH in (forwards_WTH, backwards_WTH):
-            states.append(states_WTH[row_W, lengths_W - 1])
-            states.append(states_WTH.masked_fill(padding_WT[:, :, None], float("-inf")).amax(1))
+            states.append(torch.bmm(share_W1T.to(states_WTH.dtype), states_WTH).squeeze(1))
+            states.append((states_WTH + floor_WT1.to(states_WTH.dtype)).max(1).values)
         return torch.cat(states, dim=1)
 
 

@@ -16,10 +16,11 @@ from classifier.artifact import NAME, Artifact, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
 from classifier.message import MailFields, ParseLimits, read_mail
-from classifier.network import SpamNetwork, score_batch
+from classifier.network import score_batch
 from classifier.text import message_text
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 from classifier.verdict import Thresholds, Verdict
+from classifier.wide_and_deep import WideAndDeep
 
 # Padded tokens a call of the network: 32 windows of 256. On two cores 16 and 64 windows are slower, by 4 to 21 %.
 _CALL_TOKENS = 8192
@@ -43,7 +44,7 @@ class SpamClassifier:
         self._artifact = artifact
         self._limits = limits or ParseLimits()
         self._tokenizer = TextTokenizer.from_json(artifact.tokenizer_json)
-        self._network = SpamNetwork(artifact.network)
+        self._network = WideAndDeep.of_sizes(artifact.network, artifact.ngrams)
         try:
             self._network.load_state_dict({name: tensor.float() for name, tensor in artifact.weights.items()})
         except RuntimeError as error:
@@ -81,6 +82,11 @@ class SpamClassifier:
     @property
     def tokenizer(self) -> TextTokenizer:
         return self._tokenizer
+
+    @property
+    def network(self) -> WideAndDeep:
+        """The network itself, in evaluation mode and frozen; score() is the way to scores."""
+        return self._network
 
     @property
     def encoding(self) -> EncodingConfig:

@@ -1,6 +1,6 @@
 """Training mail disguised as spammers disguise it (training.tricks), on token ids, cheaply enough for every batch.
 
-Spam is disguised at the chances that FitConfig sets, ham at a quarter of them: newsletters have soft hyphens and
+Spam is disguised at the chances that Disguises sets, ham at a quarter of them: newsletters have soft hyphens and
 spaced headings too, and a mark that only spam ever had would be a verdict by itself. All chances 0 leave every message
 as it is, and draw no random number.
 """
@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 
 from classifier.text import BODY, FIELD_MARKERS, HIDDEN, HOMOGLYPH, INVISIBLE, SPACED, STYLED, SUBJECT
 from classifier.tokenizer import TextTokenizer
-from training.config import FitConfig
+from training.config import Disguises
 from training.corpus import Corpus
 
 Ids = NDArray[np.int64]
 Random = np.random.Generator
 
 _HAM_SHARE = 0.25
-# Tokens of a run of good words; 150 words are about 200.
-_SHORTEST_RUN, _LONGEST_RUN = 15, 250
+# Good words that a spam gets, and messages of ham that they are taken from.
+_FEWEST_WORDS, _MOST_WORDS = 15, 150
+_GOOD_MESSAGES = 2_000
+_SHORTEST_WORD = 3
 # Normalising keeps 300 characters of hidden text.
 _HIDDEN_RUN = 70
 # At most this share of the words of a message is disguised.
-_MOST_WORDS = 0.6
+_MOST_DISGUISED = 0.6
 _LEET_LETTERS = "aeiost"
 _LEET_FORMS = 3
 _WORD_START = "\u0120"  # how byte-level BPE writes the space before a word
@@ -31,16 +33,15 @@ _WORD_START = "\u0120"  # how byte-level BPE writes the space before a word
 class Augmenter:
     """Disguises messages of a corpus; what it does to one follows from the random numbers it is handed."""
 
-    def __init__(self, corpus: Corpus, places: Ids, tokenizer: TextTokenizer, fit: FitConfig) -> None:
+    def __init__(self, corpus: Corpus, places: Ids, tokenizer: TextTokenizer, disguises: Disguises) -> None:
         """Take what is needed from the train part.
 
         Args:
             places: the messages that are fitted on; good words are taken from their ham alone.
         """
-        self._fit = fit
+        self._chances = disguises
         self._is_spam = corpus.is_spam
         self._token_ids = corpus.token_ids()
-        self._ham = places[~self._is_spam[places]]
         marker_ids = tokenizer.marker_ids
         self._body, self._hidden = marker_ids[BODY], marker_ids[HIDDEN]
         self._fields = np.array([marker_ids[marker] for marker in FIELD_MARKERS])
@@ -48,17 +49,21 @@ class Augmenter:
         self._marks = [marker_ids[marker] for marker in (INVISIBLE, HOMOGLYPH, STYLED, SPACED)]
         tokens = tokenizer.tokens(range(tokenizer.vocabulary_size))
         self._starts_word = np.array([token[:1] == _WORD_START and token[1:].isalpha() for token in tokens])
-        self._leet_forms = _leet_forms(tokens, tokenizer) if fit.leet_chance else {}
+        self._letters = np.array(
+            [len(word) if (word := token.lstrip(_WORD_START)).isalpha() else 0 for token in tokens]
+        )
+        self._good_words = self._words_of(places[~self._is_spam[places]]) if disguises.good_words_chance else []
+        self._leet_forms = _leet_forms(tokens, tokenizer) if disguises.leet_chance else {}
 
     def augmented(self, place: int, random: Random) -> Ids:
         """Return the ids of the message at `place`, disguised or as they are."""
         token_ids = self._token_ids[place]
         share = 1.0 if self._is_spam[place] else _HAM_SHARE
-        if _happens(self._fit.leet_chance * share, random):
+        if _happens(self._chances.leet_chance * share, random):
             token_ids = self._with_digits(token_ids, random)
-        if _happens(self._fit.tricks_chance * share, random):
+        if _happens(self._chances.tricks_chance * share, random):
             token_ids = self._with_marks(token_ids, random)
-        if len(self._ham) and _happens(self._fit.good_words_chance * share, random):
+        if self._good_words and _happens(self._chances.good_words_chance * share, random):
             token_ids = self._with_good_words(token_ids, bool(self._is_spam[place]), random)
         return token_ids
 
@@ -80,10 +85,11 @@ class Augmenter:
         is_field = np.isin(token_ids, self._fields)
         is_read = np.isin(token_ids[is_field], self._read_fields)
         words = self._starts_word[token_ids] & np.concatenate(([False], is_read))[np.cumsum(is_field)]
-        return np.flatnonzero(words & (random.random(len(token_ids)) < random.uniform(0, _MOST_WORDS)))
+        return np.flatnonzero(words & (random.random(len(token_ids)) < random.uniform(0, _MOST_DISGUISED)))
 
     def _with_good_words(self, token_ids: Ids, may_hide: bool, random: Random) -> Ids:
-        run = self._run_of_ham(random)
+        drawn = random.integers(len(self._good_words), size=int(random.integers(_FEWEST_WORDS, _MOST_WORDS + 1)))
+        run = np.concatenate([self._good_words[word] for word in drawn.tolist()])
         bodies = np.flatnonzero(token_ids == self._body)
         if not len(bodies):
             return np.concatenate([token_ids, [self._body], run])
@@ -97,17 +103,23 @@ class Augmenter:
             return np.insert(token_ids, hidden[0] + 1, run[:_HIDDEN_RUN])
         return np.insert(token_ids, bodies[0], np.concatenate([[self._hidden], run[:_HIDDEN_RUN]]))
 
-    def _run_of_ham(self, random: Random) -> Ids:
-        """A stretch of the body of some ham, its words in their order or, every other time, by lot."""
-        ham = self._token_ids[int(self._ham[int(random.integers(len(self._ham)))])]
-        bodies = np.flatnonzero(ham == self._body)
-        body = ham[bodies[0] + 1 :] if len(bodies) else ham[:0]
-        start = int(random.integers(max(1, len(body) - _SHORTEST_RUN)))
-        run = body[start : start + int(random.integers(_SHORTEST_RUN, _LONGEST_RUN))]
-        if random.random() < 0.5:
-            return run
-        words = np.split(run, np.flatnonzero(self._starts_word[run]))
-        return np.concatenate([words[place] for place in random.permutation(len(words)).tolist()])
+    def _words_of(self, ham: Ids) -> list[Ids]:
+        """Words of the bodies of some ham, the tokens of each, as often as they are written there.
+
+        Words alone: with the numbers and punctuation behind them, what only a mail of code or figures has would count
+        for spam (docs/experiments.md).
+        """
+        words: list[Ids] = []
+        for place in np.random.default_rng(0).permutation(ham)[:_GOOD_MESSAGES].tolist():
+            token_ids = self._token_ids[place]
+            bodies = np.flatnonzero(token_ids == self._body)
+            body = token_ids[bodies[0] + 1 :] if len(bodies) else token_ids[:0]
+            starts = np.flatnonzero(self._starts_word[body])
+            # A word ends where the next begins, or at the first token that is no letters.
+            breaks = np.flatnonzero(self._starts_word[body] | (self._letters[body] == 0))
+            ends = np.append(breaks, len(body))[np.searchsorted(breaks, starts, side="right")]
+            words += [body[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return [word for word in words if self._letters[word].sum() >= _SHORTEST_WORD]
 
 
 def _happens(chance: float, random: Random) -> bool:

@@ -14,8 +14,8 @@ from training.contest import PEERS, RIVALS
 from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.findings import Extras, gather
-from training.fit import fit
 from training.language_model import FILE_NAME, Pretrained
+from training.model import fit_model
 from training.prepare import data_manifest, prepare
 from training.pretrain import pretrain, train_ids_sha256
 from training.progress import say
@@ -66,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         "--models", type=Path, metavar="FOLDER", help="folder of versions to publish to (OUT/models without it)"
     )
     step.add_argument(
-        "--pretrained", type=Path, metavar="FOLDER", help="start from the language model that `pretrain` wrote there"
+        "--pretrained",
+        type=Path,
+        metavar="FOLDER",
+        help="start from the language model that `pretrain` wrote there",
     )
     step.set_defaults(step=_fit)
 
@@ -96,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--leave-out", type=Path, metavar="FOLDER", help="show what `leave-out` wrote there")
     step.add_argument("--evasion", type=Path, nargs="+", default=(), metavar="FILE", help="show evasion.json of models")
     step.add_argument("--studies", action="store_true", help="study gradient flow and long lags, two minutes once")
-    step.add_argument("--show-subjects", action="store_true", help="show subjects of the worst errors: private mail!")
+    step.add_argument(
+        "--show-content", action="store_true", help="show subjects and words of the worst errors: private mail!"
+    )
     step.set_defaults(step=_evaluate)
 
     step = steps.add_parser("compare", parents=[data], help="the LSTM beside rivals and other filters on one split")
@@ -134,12 +139,13 @@ def _fit(options: argparse.Namespace) -> None:
     pretrained = None
     if options.pretrained:
         pretrained = Pretrained.load(options.pretrained)
-        manifest.append({"name": FILE_NAME, "sha256": pretrained.fingerprint})
+        origin = {"origin": "a language model that was pretrained apart", "terms": "those of the mail that it has read"}
+        manifest.append({"name": FILE_NAME, "sha256": pretrained.fingerprint, **origin})
         if pretrained.train_ids_sha256 != train_ids_sha256(corpus):
             say("note: the language model was pretrained on another split and may have read mail that is measured here")
-    network, history = fit(corpus, tokenizer, config, options.out, resume=options.resume, pretrained=pretrained)
+    model, history = fit_model(corpus, tokenizer, config, options.out, resume=options.resume, pretrained=pretrained)
     models = options.models or options.out / "models"
-    folder, measures = publish(network, tokenizer, corpus, config, manifest, history, models)
+    folder, measures = publish(model, tokenizer, corpus, config, manifest, history, models)
     activate(models, folder.name)
     _write_measures(options.out, measures)
     for part, of in measures.items():
@@ -149,6 +155,8 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _pretrain(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
+    if not config.pretrain.epochs:
+        raise ConfigError(f"the preset {options.preset!r} has pretrain.epochs = 0: nothing to do")
     corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
     pretrained = pretrain(corpus, tokenizer, config, options.out, resume=options.resume)
     say(f"wrote {pretrained.save(options.out)}")
@@ -171,7 +179,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     _write_measures(options.out, measures)
     print(table(measures))
     studies = options.out / "studies.json" if options.studies else None
-    extras = Extras(options.rivals, options.leave_out, options.evasion, studies, options.show_subjects)
+    extras = Extras(options.rivals, options.leave_out, options.evasion, studies, options.show_content)
     findings = gather(classifier, corpus, places, scores, measures, _PARTS[options.part], extras)
     write_report(findings, options.out / "report.html")
     say(f"report in {options.out / 'report.html'}")

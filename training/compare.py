@@ -1,4 +1,4 @@
-"""Hamlet's LSTM beside its rivals, and beside other people's filters, on one split."""
+"""Hamlet beside its rivals, and beside other people's filters, on one split."""
 
 import json
 from collections.abc import Sequence

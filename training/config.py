@@ -8,9 +8,22 @@ from typing import Any
 from classifier.encoding import EncodingConfig
 from classifier.errors import ConfigError
 from classifier.network import NetworkConfig
+from classifier.ngrams import NgramConfig
 from training.split import Shares
 
 PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True, slots=True)
+class Disguises:
+    """How often spam is disguised in training as spammers disguise it (training.augment); 0 is never."""
+
+    # Words of ham stand before or after the body, or hidden.
+    good_words_chance: float = 0.0
+    # Some words bear the mark of a trick: invisible characters, look-alikes, styled or spaced letters.
+    tricks_chance: float = 0.0
+    # Some words have digits for letters.
+    leet_chance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +49,8 @@ class FitConfig:
     token_dropout: float = 0.1
     # Chance that a field is left out: sender, links and attachments tell collections apart better than spam from ham.
     field_dropout: float = 0.3
-    # Disguises of spam at each sight (training.augment), ham at a quarter of each chance; 0 is none.
-    # Chance that a run of another ham's words stands before or after the body, or hidden.
-    good_words_chance: float = 0.0
-    # Chance that some words bear the mark of a trick: invisible characters, look-alikes, styled or spaced letters.
-    tricks_chance: float = 0.0
-    # Chance that some words have digits for letters.
-    leet_chance: float = 0.0
+    # At each sight of a spam; ham is disguised at a quarter of each chance.
+    disguises: Disguises = field(default_factory=Disguises)
     # 0.02: a target of 0.01 or 0.99, so that a mislabelled message cannot pull without end.
     label_smoothing: float = 0.02
     # A message counts (size of its cluster) ** -cluster_discount: a campaign is one kind of spam, not 900.
@@ -62,7 +70,8 @@ class FitConfig:
 class PretrainConfig:
     """How the language model is pretrained; clipping, warm-up, decay and checkpoints are those of `fit`."""
 
-    epochs: int = 4
+    # 0: `fit` starts from random weights.
+    epochs: int = 0
     # Padded tokens of a batch.
     batch_tokens: int = 8192
     learning_rate: float = 0.004
@@ -73,9 +82,31 @@ class PretrainConfig:
     validation_messages: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_tokens", "negatives", "validation_messages"):
+        if self.epochs < 0:
+            raise ConfigError(f"pretrain.epochs must be at least 0, got {self.epochs}")
+        for name in ("batch_tokens", "negatives", "validation_messages"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"pretrain.{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceConfig:
+    """How the wide half is fitted, and how it is joined with the deep one."""
+
+    # As fit.corpus_discount, for the wide half.
+    corpus_discount: float = 0.75
+    # scikit-learn's C: the smaller, the smaller the weights.
+    inverse_penalty: float = 100.0
+    # Each spam is there a second time, disguised, with this share of its weight.
+    disguised_share: float = 0.3
+    disguises: Disguises = field(default_factory=lambda: Disguises(good_words_chance=1.0, leet_chance=0.3))
+    # The deep half's share of the spread of the joined logit.
+    deep_share: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        for name in ("disguised_share", "deep_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"evidence.{name} must be at least 0 and below 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +123,12 @@ class TrainingConfig:
 
     seed: int = 1
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    ngrams: NgramConfig = field(default_factory=NgramConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     shares: Shares = field(default_factory=Shares)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)
 
 

@@ -22,8 +22,10 @@ from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
 from training.corpus import Corpus, Texts
 from training.evaluate import ranking
+from training.evidence import fit_evidence
 from training.fit import fit_network, pick_device, predict_logits
 from training.measures import Scores
+from training.model import fit_deep, fit_model
 from training.peers import Bogofilter, MailFiles, SpamAssassin, require, write_mail_files
 from training.progress import say
 from training.rivals import NETWORKS, TfidfRegression, ngram_counts
@@ -139,9 +141,28 @@ def _unseen(corpus: Corpus) -> NDArray[np.int64]:
 
 def _network(build: Callable[[TrainingConfig], nn.Module], task: Task, folder: Path) -> Outcome:
     network, _ = fit_network(build, task.corpus, task.tokenizer, task.config, folder, resume=True)
+    return _scored(network, task)
+
+
+def _hamlet(task: Task, folder: Path) -> Outcome:
+    """The model as it is published: the LSTM that stands in the contest by itself too, and the n-grams."""
+    model, _ = fit_model(task.corpus, task.tokenizer, task.config, folder.with_name("lstm"), resume=True)
+    return _scored(model, task)
+
+
+def _lstm(task: Task, folder: Path) -> Outcome:
+    deep, _ = fit_deep(task.corpus, task.tokenizer, task.config, folder, resume=True)
+    return _scored(deep, task)
+
+
+def _ngrams(task: Task, folder: Path) -> Outcome:
+    return _scored(fit_evidence(task.corpus, task.tokenizer, task.config).to(pick_device()), task)
+
+
+def _scored(network: nn.Module, task: Task) -> Outcome:
     places = _unseen(task.corpus)
     logits = predict_logits(network, task.corpus, places, task.config, pick_device())
-    return Outcome(places, logits, sum(parameter.numel() for parameter in network.parameters()))
+    return Outcome(places, logits, sum(parameter.numel() for parameter in (*network.parameters(), *network.buffers())))
 
 
 def _tfidf(task: Task, folder: Path) -> Outcome:
@@ -190,7 +211,10 @@ def _sample(places: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int6
 
 
 CONTENDERS: dict[str, Contender] = {
+    "hamlet": _hamlet,
     **{name: partial(_network, build) for name, build in NETWORKS.items()},
+    "lstm": _lstm,
+    "ngrams": _ngrams,
     "tfidf": _tfidf,
     "bogofilter": _bogofilter,
     "spamassassin": partial(_spamassassin, bayes=False),
@@ -201,5 +225,5 @@ _PROGRAMS = {
     "spamassassin": ("spamd",),
     "spamassassin_bayes": ("spamd", "sa-learn"),
 }
-RIVALS = (*NETWORKS, "tfidf")
+RIVALS = ("hamlet", *NETWORKS, "ngrams", "tfidf")
 PEERS = tuple(_PROGRAMS)

@@ -21,13 +21,16 @@ from training.errors import DataError
 from training.evaluate import evaluate
 from training.evasion import evasion_table
 from training.gradient_flow import gradient_flow
+from training.languages import languages, names_in_order
 from training.long_lag import long_lag
 from training.measures import IsSpam, Scores
-from training.progress import say
+from training.progress import progress, say
+from training.reasons import Reasons, reasons
 from training.source_guess import SourceGuess, guess_source
 
 _LENGTHS = (64, 256, 768)
 _LENGTH_NAMES = ("up to 64", "65 to 256", "257 to 768", "over 768")
+_WORST = 20
 _SUBJECT = re.compile(f"{SUBJECT}([^{''.join(FIELD_MARKERS)}]*)")
 
 
@@ -44,12 +47,14 @@ class Findings:
     corpora_N: NDArray[np.str_]
     ids_N: Sequence[str]
     by_length: Mapping[str, Any] = field(default_factory=dict)  # the same measures for short, middle and long mail
+    by_language: Mapping[str, Any] = field(default_factory=dict)  # and by the language that it seems to be in
     history: Sequence[Mapping[str, float]] = ()
     guess: SourceGuess | None = None
     gradients: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)  # training.gradient_flow
     lags: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # training.long_lag
     tables: Mapping[str, str] = field(default_factory=dict)  # Markdown: "rivals", "leave-out", "evasion"
-    subjects_N: Sequence[str] | None = None
+    reasons: Mapping[int, Reasons] = field(default_factory=dict)  # by place among the N, of the worst errors
+    subjects_N: Sequence[str] | None = None  # with them, `reasons` has words
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Extras:
     leave_out: Path | None = None  # folder that `leave-out` has written
     evasion: Sequence[Path] = ()  # files that `evasion` has written, one a model
     studies: Path | None = None  # kept here, made when it is not there: gradient flow and long lag, some minutes
-    show_subjects: bool = False
+    show_content: bool = False  # subjects and words of mail
 
 
 def gather(
@@ -84,9 +89,11 @@ def gather(
     tables = _tables(extras)  # first: a wrong path is told before the work
     studies = _studies(extras.studies) if extras.studies else {}
     is_spam, texts = corpus.is_spam[places], corpus.texts()
-    say("measuring by length, and what guessing the source is worth")
+    say("measuring by length and language, and what guessing the source is worth")
     names = np.array(_LENGTH_NAMES)[np.searchsorted(_LENGTHS, corpus.token_ids().lengths[places])]
     by_length = evaluate(probabilities_N, is_spam, names, classifier.thresholds)
+    of_languages = languages(texts[place] for place in places.tolist())
+    by_language = evaluate(probabilities_N, is_spam, np.array(of_languages), classifier.thresholds)
     return Findings(
         model=classifier.version,
         mail=mail,
@@ -97,13 +104,40 @@ def gather(
         corpora_N=corpus.corpora[places],
         ids_N=[corpus.messages[place].id for place in places.tolist()],
         by_length={name: by_length[name] for name in _LENGTH_NAMES if name in by_length},
+        by_language={name: by_language[name] for name in names_in_order(of_languages)},
         history=classifier.card.get("history", ()),
         guess=guess_source(corpus),
         gradients=studies.get("gradient_flow", {}),
         lags=studies.get("long_lag", {}),
         tables=tables,
-        subjects_N=[_subject(texts[place]) for place in places.tolist()] if extras.show_subjects else None,
+        subjects_N=[_subject(texts[place]) for place in places.tolist()] if extras.show_content else None,
+        reasons=_reasons(classifier, corpus, places, worst(probabilities_N, is_spam), extras.show_content),
     )
+
+
+def worst(probabilities_N: Scores, is_spam_N: IsSpam) -> tuple[list[int], list[int]]:
+    """Return where the ham stands that looks most like spam, and the spam that looks most like ham, worst first."""
+    ham, spam = np.flatnonzero(~is_spam_N), np.flatnonzero(is_spam_N)
+    most_like_spam = ham[np.argsort(-probabilities_N[ham], kind="stable")][:_WORST].tolist()
+    most_like_ham = spam[np.argsort(probabilities_N[spam], kind="stable")][:_WORST].tolist()
+    return most_like_spam, most_like_ham
+
+
+def _reasons(
+    classifier: SpamClassifier,
+    corpus: Corpus,
+    places: NDArray[np.int64],
+    errors: tuple[list[int], list[int]],
+    with_words: bool,
+) -> dict[int, Reasons]:
+    token_ids, found = corpus.token_ids(), {}
+    each = [*errors[0], *errors[1]]
+    for error in progress(each, "finding reasons of the worst errors", len(each)):
+        why = reasons(
+            classifier.network, classifier.tokenizer, token_ids[int(places[error])].tolist(), classifier.encoding
+        )
+        found[error] = why if with_words else why.without_words()
+    return found
 
 
 def _subject(text: str) -> str:

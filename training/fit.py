@@ -34,6 +34,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _CHECKPOINT = "checkpoint.pt"
 _EVALUATION_TOKENS = 16384
+# The parts of a preset that the weights depend on: a checkpoint belongs to them.
+_MATTERS = ("seed", "network", "encoding", "shares", "fit")
 # When a pretrained layer may move, in frozen_epochs: what is nearest to the words last. All others from the first.
 _THAWS = {"forwards": 1, "backwards": 1, "embedding": 2}
 
@@ -129,7 +131,8 @@ class _Run(Generic[Network]):
         self._config = config
         self._frozen_epochs = config.fit.frozen_epochs if pretrained else 0
         # Ids mean other words with another vocabulary, so a checkpoint belongs to one.
-        self._settings = {**asdict(config), "vocabulary": vocabulary_sha256(tokenizer), "pretrained": pretrained}
+        matters = {name: value for name, value in asdict(config).items() if name in _MATTERS}
+        self._settings = {**matters, "vocabulary": vocabulary_sha256(tokenizer), "pretrained": pretrained}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)
@@ -138,7 +141,7 @@ class _Run(Generic[Network]):
         self._average = AveragedModel(self._network, avg_fn=_moving_average(config.fit.averaging))
         self._optimiser = optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
-        augmenter = Augmenter(corpus, train, tokenizer, config.fit)
+        augmenter = Augmenter(corpus, train, tokenizer, config.fit.disguises)
         weights = message_weights(corpus, train, config.fit)
         chances = chances_to_be_seen(weights, config.fit.epoch_share)
         self._sampler = Sampler(
@@ -277,4 +280,4 @@ def optimiser(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
     decayed = [p for name, p in network.named_parameters() if p.dim() > 1 and not name.startswith("embedding")]
     others = [p for name, p in network.named_parameters() if p.dim() <= 1 or name.startswith("embedding")]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)

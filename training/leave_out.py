@@ -30,7 +30,7 @@ from training.prepare import data_manifest, encoded, prepare
 from training.progress import say
 from training.split import Part
 
-CONTENDERS = ("lstm", "tfidf", "bogofilter")
+CONTENDERS = ("hamlet", "lstm", "ngrams", "tfidf", "bogofilter")
 MODERN_FROM = datetime.date(2015, 1, 1)
 # A corpus with fewer of either class is no test.
 _FEWEST = 20

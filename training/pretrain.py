@@ -24,13 +24,15 @@ from training.split import Part
 from training.steps import Stepper
 
 _CHECKPOINT = "pretrain-checkpoint.pt"
+# The parts of a preset that the weights depend on: a checkpoint belongs to them.
+_MATTERS = ("seed", "network", "encoding", "shares", "pretrain", "fit")
 _FEWEST_TOKENS = 2  # the first of a window is never a label
 
 
 def pretrain(
     corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path, *, resume: bool
 ) -> Pretrained:
-    """Pretrain on the train part and return the weights of the last epoch.
+    """Pretrain on the train part, pretrain.epochs times, and return the weights of the last epoch.
 
     Args:
         folder: checkpoints go here.
@@ -84,7 +86,8 @@ class _Run:
     def __init__(self, corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig, folder: Path) -> None:
         self._corpus = corpus
         self._config = config
-        self._settings = {**asdict(config), "vocabulary": vocabulary_sha256(tokenizer)}
+        matters = {name: value for name, value in asdict(config).items() if name in _MATTERS}
+        self._settings = {**matters, "vocabulary": vocabulary_sha256(tokenizer)}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from classifier.artifact import Artifact, GoldenMessage, save_artifact
-from classifier.network import SpamNetwork
 from classifier.pipeline import SpamClassifier
 from classifier.tokenizer import TextTokenizer
 from classifier.verdict import Thresholds
+from classifier.wide_and_deep import WideAndDeep
 from training.calibrate import calibrate, probabilities
 from training.card import make_card
 from training.choose_thresholds import choose_thresholds
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def publish(
-    network: SpamNetwork,
+    network: WideAndDeep,
     tokenizer: TextTokenizer,
     corpus: Corpus,
     config: TrainingConfig,
@@ -55,14 +55,14 @@ def measure_part(classifier: SpamClassifier, corpus: Corpus, part: Part) -> dict
     return evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
 
 
-def _rounded(network: SpamNetwork, config: TrainingConfig) -> SpamNetwork:
+def _rounded(network: WideAndDeep, config: TrainingConfig) -> WideAndDeep:
     """The network as it is stored: weights in half precision. All that follows is measured on it."""
-    rounded = SpamNetwork(config.network)
+    rounded = WideAndDeep.of_sizes(config.network, config.ngrams)
     rounded.load_state_dict({name: tensor.cpu().half().float() for name, tensor in network.state_dict().items()})
     return rounded.eval()
 
 
-def _calibrated(network: SpamNetwork, tokenizer: TextTokenizer, corpus: Corpus, config: TrainingConfig) -> Artifact:
+def _calibrated(network: WideAndDeep, tokenizer: TextTokenizer, corpus: Corpus, config: TrainingConfig) -> Artifact:
     places = corpus.places(Part.CALIBRATION)
     is_spam = corpus.is_spam[places]
     logits = predict_logits(network, corpus, places, config, torch.device("cpu"))
@@ -73,6 +73,7 @@ def _calibrated(network: SpamNetwork, tokenizer: TextTokenizer, corpus: Corpus, 
     # The tokenizer may have found fewer merges than asked for; the network keeps the rows that it was given.
     return Artifact(
         network=config.network,
+        ngrams=config.ngrams,
         encoding=config.encoding,
         calibration=calibration,
         thresholds=thresholds,

@@ -1,20 +1,20 @@
 """What was measured as one page, for a reader who did not write the code: no outside resources, light and dark.
 
-Of the mail itself nothing is shown but the names of messages, unless subjects are asked for: it is private.
+Of the mail itself nothing is shown but the names of messages and how much each of their fields weighs, unless content
+is asked for: it is private.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
-
 from training import plots
 from training.evaluate import table
-from training.findings import Findings
+from training.findings import Findings, worst
+from training.reasons import FIELD_NAMES, Word
 
 _STYLE = Path(__file__).with_name("report.css")
-_WORST = 20
+_WORDS = 5
 
 
 def write_report(findings: Findings, path: Path) -> None:
@@ -101,6 +101,9 @@ def _measures(findings: Findings) -> Iterable[str]:
     if findings.by_length:
         yield "<h2>By length</h2>"
         yield markdown_tables(table(dict(findings.by_length)).replace("| corpus |", "| tokens |"))
+    if findings.by_language:
+        yield "<h2>By language, as guessed from the text</h2>"
+        yield markdown_tables(table(dict(findings.by_language)).replace("| corpus |", "| language |"))
 
 
 def _verdicts(findings: Findings) -> Iterable[str]:
@@ -199,7 +202,7 @@ def _fitting(findings: Findings) -> Iterable[str]:
     if findings.lags:
         words = (
             "A made-up task: one token early on tells spam from ham, all others are noise. 50 % is guessing. The cells "
-            "are read at their last state; the model also keeps the maximum over time and the mean of the words."
+            "are read at their last state; the model keeps the mean and the maximum over time, and the mean word."
         )
         pictures.append(_figure(plots.long_lag(findings.lags), words))
     if pictures:
@@ -209,20 +212,48 @@ def _fitting(findings: Findings) -> Iterable[str]:
 
 
 def _errors(findings: Findings) -> Iterable[str]:
-    scores, is_spam = findings.probabilities_N, findings.is_spam_N
     headings = ["message", "probability", "collection"] + (["subject"] if findings.subjects_N is not None else [])
-    for heading, members, sign in (
-        ("Ham that looks most like spam", ~is_spam, -1),
-        ("Spam that looks most like ham", is_spam, 1),
-    ):
-        places = np.flatnonzero(members)
-        worst = places[np.argsort(sign * scores[places], kind="stable")][:_WORST].tolist()
+    names = ("Ham that looks most like spam", "Spam that looks most like ham")
+    for heading, places in zip(names, worst(findings.probabilities_N, findings.is_spam_N), strict=True):
         rows = []
-        for place in worst:
-            row = [findings.ids_N[place], f"{scores[place]:.4f}", str(findings.corpora_N[place])]
+        for place in places:
+            row = [findings.ids_N[place], f"{findings.probabilities_N[place]:.4f}", str(findings.corpora_N[place])]
             rows.append(row if findings.subjects_N is None else [*row, findings.subjects_N[place]])
         if rows:
             yield f"<h2>{heading}</h2>\n{_table(headings, rows)}"
+            yield from _reasons(findings, [place for place in places if place in findings.reasons])
+
+
+def _reasons(findings: Findings, places: Sequence[int]) -> Iterable[str]:
+    """What pulled these messages to spam or ham: by field, and by word where words may be shown."""
+    if not places:
+        return
+    found = [findings.reasons[place] for place in places]
+    fields = [name for name in FIELD_NAMES.values() if any(name in each.by_field for each in found)]
+    yield (
+        "<h3>What pulled them there</h3>\n<p>The score before it is turned into a probability, in nats (0 is even, "
+        "each 0.7 doubles or halves the odds), starts at what the model says of a mail without words; each field of "
+        "the mail pulls it up to spam (+) or down to ham. Found by integrated gradients; the pulls miss the score by "
+        f"{max(each.gap for each in found):.2f} at most here. The pull of a word is that in its place among the "
+        "others: it need not pull so elsewhere.</p>"
+    )
+    rows = []
+    for place, each in zip(places, found, strict=True):
+        pulls = [f"{each.by_field[name]:+.2f}" if name in each.by_field else "" for name in fields]
+        rows.append([findings.ids_N[place], f"{each.baseline_logit:+.2f}", *pulls, f"{each.logit:+.2f}"])
+    yield _table(["message", "without words", *fields, "score"], rows)
+    if findings.subjects_N is None:
+        yield '<p class="note">The words that pulled most are shown with --show-content: private mail.</p>'
+        return
+    rows = []
+    for place, each in zip(places, found, strict=True):
+        to_spam, to_ham = each.strongest(_WORDS)
+        rows.append([findings.ids_N[place], _pulls(to_spam), _pulls(to_ham)])
+    yield f'<div class="words">{_table(["message", "words that pull to spam", "words that pull to ham"], rows)}</div>'
+
+
+def _pulls(words: Sequence[Word]) -> str:
+    return ", ".join(f"{word.text} ({word.field}) {word.weight:+.2f}" for word in words)
 
 
 def _interval(estimate: Mapping[str, float]) -> str:

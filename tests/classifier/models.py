@@ -7,10 +7,12 @@ import torch
 from classifier.artifact import Artifact, GoldenMessage
 from classifier.calibration import Calibration
 from classifier.encoding import EncodingConfig
-from classifier.network import NetworkConfig, SpamNetwork
+from classifier.network import NetworkConfig
+from classifier.ngrams import NgramConfig
 from classifier.pipeline import SpamClassifier
 from classifier.tokenizer import TextTokenizer
 from classifier.verdict import Thresholds
+from classifier.wide_and_deep import WideAndDeep
 from tests.conftest import mail_files
 
 ENCODING = EncodingConfig(window_tokens=32, head_tokens=64, tail_tokens=32)
@@ -22,13 +24,17 @@ def small_artifact(seed: int = 1) -> Artifact:
     tokenizer = TextTokenizer.learn(texts, 600)
     torch.manual_seed(seed)
     config = NetworkConfig(tokenizer.vocabulary_size, embedding_width=16, hidden_width=16, readout_width=8)
-    network = SpamNetwork(config)
+    ngrams = NgramConfig(bucket_bits=10)
+    network = WideAndDeep.of_sizes(config, ngrams)
     with torch.no_grad():
+        network.wide.rarity_F.uniform_(1, 5).copy_(network.wide.rarity_F.half())
+        network.wide.weight_F.normal_().copy_(network.wide.weight_F.half())
         for parameter in network.parameters():
             parameter.copy_((4 * parameter).half())
     raw = b"Subject: golden\n\nhello\n"
     artifact = Artifact(
         network=config,
+        ngrams=ngrams,
         encoding=ENCODING,
         calibration=Calibration(1.5, -0.5),
         thresholds=Thresholds(0.2, 0.9),

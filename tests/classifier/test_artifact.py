@@ -71,26 +71,30 @@ def test_a_torn_folder_is_refused(folder: Path, name: str, damage: str) -> None:
         load_artifact(folder)
 
 
-def test_a_newer_format_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [(99, "format 99, this Hamlet reads up to 2: upgrade"), (1, "format 1, this Hamlet reads 2: choose a newer model")],
+)
+def test_another_format_is_refused(folder: Path, written: int, sentence: str) -> None:
     """The error says which format came, which is read, and what to do."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(ArtifactFormatError, match="format 99, this Hamlet reads up to 1: upgrade"):
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": written}))
+    with pytest.raises(ArtifactFormatError, match=sentence):
         load_artifact(folder)
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
     """A config that describes another network than the weights is corrupt, whatever the hashes say."""
     artifact = small_artifact()
-    artifact.weights["logit.bias"] = torch.zeros(3)
-    with pytest.raises(ArtifactCorruptError, match=r"logit\.bias"):
+    artifact.weights["deep.logit.bias"] = torch.zeros(3)
+    with pytest.raises(ArtifactCorruptError, match=r"deep\.logit\.bias"):
         SpamClassifier(artifact)
 
 
 def test_a_model_that_computes_something_else_fails_its_self_test() -> None:
     """Golden messages catch an installation that scores otherwise than the one that published."""
     artifact = small_artifact()
-    artifact.weights["logit.bias"] = artifact.weights["logit.bias"] + 1
+    artifact.weights["deep.logit.bias"] = artifact.weights["deep.logit.bias"] + 1
     with pytest.raises(SelfTestError, match="golden message hello"):
         SpamClassifier(artifact).self_test()
 

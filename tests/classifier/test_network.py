@@ -51,11 +51,13 @@ def test_two_directions_equal_the_packed_bidirectional_reference() -> None:
     ids, lengths = torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W)
     packed = nn.utils.rnn.pack_padded_sequence(net.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
     with torch.inference_mode():
-        states, (last, _) = reference(packed)
+        states, _ = reference(packed)
         states_WTH, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=float("-inf"))
         highest = states_WTH.amax(1)
+        mean = states_WTH.masked_fill(states_WTH.isinf(), 0.0).sum(1) / lengths[:, None]
         bag = net.embedding(ids).sum(1) / lengths[:, None]
-        readout = torch.tanh(net.readout(torch.cat([last[0], highest[:, :12], last[1], highest[:, 12:], bag], dim=1)))
+        forwards, backwards = (torch.cat([mean[:, d], highest[:, d]], dim=1) for d in (slice(12), slice(12, 24)))
+        readout = torch.tanh(net.readout(torch.cat([forwards, backwards, bag], dim=1)))
         expected = net.logit(torch.cat([readout, readout], dim=1)).squeeze(-1)
         found = score_batch(net, batch, CPU)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -13,7 +13,7 @@ from classifier.tokenizer import TextTokenizer
 from tests.conftest import MAIL
 from training.augment import Augmenter
 from training.batches import Sampler
-from training.config import FitConfig, TrainingConfig, load_preset
+from training.config import Disguises, FitConfig, TrainingConfig, load_preset
 from training.corpus import Corpus
 from training.fit import fit
 from training.prepare import prepare
@@ -27,9 +27,8 @@ Prepared = tuple[Corpus, TextTokenizer]
 def config(**changes: float) -> TrainingConfig:
     smoke = load_preset("smoke")
     network = dataclasses.replace(smoke.network, embedding_width=8, hidden_width=8, readout_width=8)
-    settings = dataclasses.replace(smoke.fit, epochs=2, checkpoint_seconds=0.0)
-    changed = dataclasses.replace(settings, **changes)  # type: ignore[arg-type]  # names are known at run time
-    return dataclasses.replace(smoke, network=network, fit=changed)
+    settings = dataclasses.replace(smoke.fit, epochs=2, checkpoint_seconds=0.0, disguises=Disguises(**changes))
+    return dataclasses.replace(smoke, network=network, fit=settings)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def augmenter(prepared: Prepared, **changes: float) -> Augmenter:
     corpus, tokenizer = prepared
-    return Augmenter(corpus, corpus.places(Part.TRAIN), tokenizer, config(**changes).fit)
+    return Augmenter(corpus, corpus.places(Part.TRAIN), tokenizer, Disguises(**changes))
 
 
 def places(prepared: Prepared, *, spam: bool) -> list[int]:
@@ -55,8 +54,7 @@ def same(one: NDArray[np.int64], two: NDArray[np.int64]) -> bool:
 
 def test_switched_off_nothing_changes_and_no_lot_is_drawn(prepared: Prepared) -> None:
     """With all chances 0, as they are unless a preset says otherwise, runs are to the bit what they were without."""
-    fit_config = FitConfig()
-    assert (fit_config.good_words_chance, fit_config.tricks_chance, fit_config.leet_chance) == (0, 0, 0)
+    assert FitConfig().disguises == Disguises(0, 0, 0)
     off, token_ids, random = augmenter(prepared), prepared[0].token_ids(), np.random.default_rng(1)
     assert all(same(off.augmented(place, random), token_ids[place]) for place in range(len(token_ids)))
     assert random.random() == np.random.default_rng(1).random()

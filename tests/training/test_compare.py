@@ -73,5 +73,5 @@ def test_an_unknown_contender_is_refused_at_once(tiny: str, tmp_path: Path, caps
     """The error lists who there is, before any mail is read."""
     command = ["compare", "--data", *SOURCES, "--out", str(tmp_path), "--preset", tiny, "--rivals", "lstm,svm"]
     assert main(command) == 1
-    assert "there is no contender 'svm'; there is lstm, gru, rnn" in capsys.readouterr().err
+    assert "there is no contender 'svm'; there is hamlet, lstm, gru, rnn" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -21,6 +21,8 @@ def test_every_preset_can_be_loaded(path: Path) -> None:
         ("[fit]\nepochs = 'three'\n", "sets fit.epochs to 'three', expected a int"),
         ("[network]\ncell = 'cnn'\n", "cell must be one of lstm, gru, rnn"),
         ("[shares]\ntrain = 0.9\n", "add up to 1"),
+        ("[evidence]\ndeep_share = 1.0\n", "evidence.deep_share must be at least 0 and below 1, got 1.0"),
+        ("[ngrams]\nbucket_bits = 0\n", "bucket_bits must be 1 to 30, got 0"),
         ("seed = \n", "is not TOML"),
     ],
 )

@@ -166,7 +166,7 @@ def test_evaluate_writes_the_page_beside_the_figures(run_folder: Path) -> None:
     model = str(active_folder(run_folder / "models"))
     arguments = ["evaluate", "--model", model, "--preset", "smoke", "--data", *SOURCES, "--out", str(run_folder)]
     extras = ["--rivals", str(run_folder), "--evasion", str(run_folder / "evasion.json"), "--studies"]
-    assert main([*arguments, *extras, "--show-subjects"]) == 0
+    assert main([*arguments, *extras, "--show-content"]) == 0
     text = (run_folder / "report.html").read_text()
     assert _Reader(text).open == []
     for shown in ("transformer", "augmented", "accuracy by lag", "learning curves", ">subject<"):

@@ -1,0 +1,128 @@
+"""The wide half of the model: which tokens and pairs of tokens a message has, each with a weight.
+
+Presence and not counts, rare ones counting more, all of a message scaled to length 1: in that form evidence crosses to
+mail of other people best (docs/experiments.md). Features are hashed (Weinberger et al. 2009), so that no list of them
+has to be kept: two that meet in a bucket share a weight.
+
+Shape letters: B messages, W windows, T tokens of the longest window, U pairs of neighbours in it, P places where a
+feature stands, K pairs of a message and a feature that it has, F buckets.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from classifier.errors import ConfigError
+from classifier.tokenizer import PADDING_ID
+
+# 2^64 / golden ratio, as a signed number: Fibonacci hashing (Knuth, TAOCP 6.4); products wrap at 64 bits.
+_MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)
+_PAIR_SHIFT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NgramConfig:
+    """Size of the wide half."""
+
+    bucket_bits: int = 20
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bucket_bits <= 30:
+            raise ConfigError(f"bucket_bits must be 1 to 30, got {self.bucket_bits}")
+
+    @property
+    def buckets(self) -> int:
+        return 1 << self.bucket_bits
+
+
+class NgramEvidence(nn.Module):
+    """Linear in what is there: logit = sum of weight x rarity over the message's features / norm of its rarities."""
+
+    rarity_F: Tensor
+    weight_F: Tensor
+    bias: Tensor
+
+    def __init__(self, config: NgramConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("rarity_F", torch.zeros(config.buckets))
+        self.register_buffer("weight_F", torch.zeros(config.buckets))
+        self.register_buffer("bias", torch.zeros(1))
+
+    def forward(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
+        """Return one logit per message; arguments and result are those of SpamNetwork.forward."""
+        message_K, bucket_K = present_ngrams(token_ids_WT, lengths_W, message_W, self.config)
+        evidence_K = self._evidence(message_K, bucket_K, messages)
+        return evidence_K.new_zeros(messages).index_add(0, message_K, evidence_K) + self.bias
+
+    def token_weights(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
+        """Return how much each token adds to its message's logit, float32 (W, T), 0 at padding.
+
+        What a feature adds is shared among the places where it stands, and between the two tokens of a pair. All of a
+        message's weights add up to its logit less the bias.
+        """
+        places = _places(token_ids_WT, lengths_W, message_W, self.config)
+        keys_K, key_P, places_K = torch.unique(places.keys_P, return_inverse=True, return_counts=True)
+        message_K, bucket_K = keys_K // self.config.buckets, keys_K % self.config.buckets
+        shares_P = (self._evidence(message_K, bucket_K, messages) / places_K)[key_P]
+        of_tokens, of_pairs = shares_P.split([int(places.tokens_WT.sum()), int(places.pairs_WU.sum())])
+        weights_WT = torch.zeros(token_ids_WT.shape, device=token_ids_WT.device)
+        weights_WT[places.tokens_WT] += of_tokens
+        weights_WT[:, :-1][places.pairs_WU] += of_pairs / 2
+        weights_WT[:, 1:][places.pairs_WU] += of_pairs / 2
+        return weights_WT
+
+    def _evidence(self, message_K: Tensor, bucket_K: Tensor, messages: int) -> Tensor:
+        """What each feature adds to its message's logit."""
+        rarity_K = self.rarity_F[bucket_K]
+        squares_B = rarity_K.new_zeros(messages).index_add(0, message_K, rarity_K.square())
+        return rarity_K * self.weight_F[bucket_K] / squares_B.sqrt().clamp_min(1e-6)[message_K]
+
+
+def present_ngrams(
+    token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, config: NgramConfig
+) -> tuple[Tensor, Tensor]:
+    """Return each feature once for each message that has it, by message and then bucket.
+
+    A pair whose tokens stand in two windows is not seen.
+
+    Returns:
+        The number of the message and the bucket of the feature, int64 (K,) each.
+    """
+    keys_K = torch.unique(_places(token_ids_WT, lengths_W, message_W, config).keys_P)
+    return keys_K // config.buckets, keys_K % config.buckets
+
+
+def bucket_of_token(token_ids: Tensor, config: NgramConfig) -> Tensor:
+    """Return the bucket of each token by itself, int64, the shape of `token_ids`."""
+    return _hash(token_ids + 1, config)
+
+
+def bucket_of_pair(first_ids: Tensor, second_ids: Tensor, config: NgramConfig) -> Tensor:
+    """Return the bucket of each pair of neighbours, int64, the shape of the arguments."""
+    return _hash(((first_ids + 1) << _PAIR_SHIFT) + second_ids + 1, config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where features stand."""
+
+    keys_P: Tensor  # message x buckets + bucket: first of all tokens, then of all pairs
+    tokens_WT: Tensor  # whether a token stands there
+    pairs_WU: Tensor  # whether a pair begins there
+
+
+def _places(token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, config: NgramConfig) -> _Places:
+    position_T = torch.arange(token_ids_WT.shape[1], device=token_ids_WT.device)
+    tokens_WT = (position_T < lengths_W[:, None]) & (token_ids_WT != PADDING_ID)
+    pairs_WU = tokens_WT[:, 1:] & tokens_WT[:, :-1]
+    first_W1 = message_W[:, None] * config.buckets
+    keys_WT = first_W1 + bucket_of_token(token_ids_WT, config)
+    keys_WU = first_W1 + bucket_of_pair(token_ids_WT[:, :-1], token_ids_WT[:, 1:], config)
+    return _Places(torch.cat([keys_WT[tokens_WT], keys_WU[pairs_WU]]), tokens_WT, pairs_WU)
+
+
+def _hash(keys: Tensor, config: NgramConfig) -> Tensor:
+    # The highest bits depend on all bits of the key. The shift keeps the sign: mask it away.
+    return ((keys * _MULTIPLIER) >> (64 - config.bucket_bits)) & (config.buckets - 1)

@@ -1,0 +1,52 @@
+"""Fits the whole model: a language model, the deep half from it, the wide half, and both joined."""
+
+from pathlib import Path
+
+from classifier.network import SpamNetwork
+from classifier.tokenizer import TextTokenizer
+from classifier.wide_and_deep import WideAndDeep
+from training.config import TrainingConfig
+from training.corpus import Corpus
+from training.evidence import fit_evidence, joined
+from training.fit import fit
+from training.language_model import Pretrained
+from training.pretrain import pretrain
+
+
+def fit_model(
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    pretrained: Pretrained | None = None,
+) -> tuple[WideAndDeep, list[dict[str, float]]]:
+    """Fit both halves on the train part; return the model and the history of the deep half.
+
+    Args:
+        folder: checkpoints go here, and the language model.
+        resume: go on from what stands in `folder`, as far as it was made with the same settings.
+        pretrained: a language model to start from in place of one fitted here.
+
+    Raises:
+        DivergedError: loss or gradient was not finite too many times in a row.
+    """
+    deep, history = fit_deep(corpus, tokenizer, config, folder, resume=resume, pretrained=pretrained)
+    return joined(deep, fit_evidence(corpus, tokenizer, config), corpus, config), history
+
+
+def fit_deep(
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    pretrained: Pretrained | None = None,
+) -> tuple[SpamNetwork, list[dict[str, float]]]:
+    """Fit the deep half alone; arguments and errors are those of `fit_model`."""
+    if pretrained is None and config.pretrain.epochs:
+        pretrained = pretrain(corpus, tokenizer, config, folder, resume=resume)
+        pretrained.save(folder)
+    return fit(corpus, tokenizer, config, folder, resume=resume, pretrained=pretrained)
