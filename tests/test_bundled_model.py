@@ -43,7 +43,7 @@ def test_its_card_says_what_it_is_made_of(classifier: SpamClassifier) -> None:
 
 
 def test_it_keeps_to_its_bounds_on_held_out_mail(classifier: SpamClassifier, corpora: Path, tmp_path: Path) -> None:
-    """Read, split and scored anew: (1-ROCA)% at most 0.15, and at most 2 % of the ham at or above spam_from."""
+    """Read, split and scored anew: (1-ROCA)% at most 0.1, and at most 2 % of the ham at or above spam_from."""
     config = load_preset("default")
     corpus, _ = prepare([str(corpora)], config, tmp_path, tokenizer=classifier.tokenizer)
     assert describe_split(corpus)["ids_sha256"] == classifier.card["split"]["ids_sha256"], (
@@ -51,7 +51,7 @@ def test_it_keeps_to_its_bounds_on_held_out_mail(classifier: SpamClassifier, cor
     )
     measures = measure_part(classifier, corpus, Part.TEST)
     for name in HELD_OUT:
-        assert measures[name]["one_minus_roca_percent"]["value"] <= 0.15
+        assert measures[name]["one_minus_roca_percent"]["value"] <= 0.1
         assert measures[name]["ham_lost"]["value"] <= 0.02
 
 
@@ -65,7 +65,9 @@ def test_it_orders_mail_that_is_of_no_corpus(classifier: SpamClassifier) -> None
     scores = classifier.score([classifier.prepare(path.read_bytes()) for path in paths])
     logits = np.array([score.logit for score in scores])
     is_spam = np.array([path.parent.name == "spam" for path in paths])
-    assert one_minus_roca(logits, is_spam) <= 20
+    assert one_minus_roca(logits, is_spam) <= 12
+    lost = sum(score.verdict == "spam" for score, spam in zip(scores, is_spam, strict=True) if not spam)
+    assert lost <= 13
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("spam/parcel-customs-fee", "spam"), ("ham/work-thread-release", "ham")])
