@@ -73,9 +73,8 @@ def joined(deep: SpamNetwork, wide: NgramEvidence, corpus: Corpus, config: Train
     """
     model = WideAndDeep(deep, wide).to(pick_device())
     places = corpus.places(Part.VALIDATION)
-    for number, (half, share) in enumerate(
-        ((deep, config.evidence.deep_share), (wide, 1 - config.evidence.deep_share))
-    ):
+    shares = (config.evidence.deep_share, 1 - config.evidence.deep_share)
+    for number, (half, share) in enumerate(zip((deep, wide), shares, strict=True)):
         model.scales[number] = share * _SPREAD / max(_spread(half, corpus, places, config), 1e-6)
     return model.eval()
 
