@@ -1,14 +1,11 @@
-"""What routes are given: the state, the deadline, the body; and the check of the key."""
+"""What routes are given: the state, the deadline, the body."""
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Coroutine
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
 
 from service.decoding import check_message_size
@@ -21,8 +18,6 @@ Returned = TypeVar("Returned")
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _MAX_TIMEOUT_DIGITS = 12
 
-bearer = HTTPBearer(auto_error=False, description="A key of HAMLET_API_KEYS; not needed when none is set.")
-
 
 def get_state(request: Request) -> ServiceState:
     """Return the state of the app that the request came to."""
@@ -32,22 +27,6 @@ def get_state(request: Request) -> ServiceState:
 
 
 State = Annotated[ServiceState, Depends(get_state)]
-
-
-def require_key(state: State, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-    """Refuse a request without one of the keys, if any is set; before its body is read."""
-    keys = state.settings.api_keys
-    if not keys:
-        return
-    given = _digest(credentials.credentials if credentials else "")
-    # Digests have one length, and every key is compared: the time says nothing about how close the guess was.
-    matches = [hmac.compare_digest(given, _digest(key.get_secret_value())) for key in keys]
-    if credentials is None or not any(matches):
-        raise ApiError(ErrorCode.UNAUTHORIZED, "A valid key is needed: `Authorization: Bearer <key>`.")
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def get_deadline(

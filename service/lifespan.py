@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
+from service.keys import open_doors
 from service.settings import unknown_variables
 from service.state import ServiceState
 
@@ -20,8 +21,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     unknown = unknown_variables()
     if unknown:
         log.warning("these variables are no settings of this version and do nothing: %s", ", ".join(unknown))
-    if not state.settings.api_keys:
-        log.warning("HAMLET_API_KEYS is not set: scoring is open to everybody who can reach this address")
+    doors = open_doors(state.settings)
+    if doors:
+        log.warning(doors)
     state.start()
     try:
         yield

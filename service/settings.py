@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys for scoring (`Authorization: Bearer`); without any, scoring is open."
     )
+    admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys for admin calls; without any, these are taken from this machine only."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
     max_messages_per_request: int = Field(256, ge=1, description="Messages in one request.")
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: float = Field(30.0, gt=0, description="Time to finish accepted work after that.")
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "admin_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from service.dependencies import State, require_key
+from service.dependencies import State
 from service.errors import ApiError, ErrorCode
+from service.keys import require_key
 from service.routers.responses import json_response, refusals
 from service.schemas import ModelOut
 

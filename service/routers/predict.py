@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from service.decoding import decode_mail, decode_predict_request
-from service.dependencies import Deadline, State, read_body, require_content_type, require_key, unless_gone, within
+from service.dependencies import Deadline, State, read_body, require_content_type, unless_gone, within
 from service.errors import ApiError, ErrorCode
+from service.keys import require_key
 from service.models import ActiveModel
 from service.routers.responses import json_response, refusals
 from service.schemas import MessageIn, PredictRequest, PredictResponse, RawPredictResponse

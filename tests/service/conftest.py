@@ -31,7 +31,7 @@ def open_app(classifier: FakeClassifier) -> OpenApp:
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://hamlet") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
             await app.state.service.started()
             try:

@@ -145,7 +145,7 @@ async def test_a_model_that_cannot_be_loaded_is_told() -> None:
     state.on_failure = lambda: ended.append(True)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hamlet") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
         await state.started()
         assert ended == [True]
