@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from service.errors import install_error_handlers
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RequestContext
-from service.models import LoadClassifier, load_active
+from service.model_folder import LoadClassifier, load_version
 from service.routers import health, metrics, models, predict
 from service.schemas import PredictRequest
 from service.settings import Settings
@@ -32,12 +32,12 @@ class HamletApp(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings, load: LoadClassifier = load_active) -> FastAPI:
+def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastAPI:
     """Return an app of its own: nothing is shared with another one, and nothing runs before its lifespan.
 
     Args:
         settings: checked settings.
-        load: gives the classifier; called once, in the inference thread.
+        load: gives the classifier of a version; called in a thread.
     """
     app = HamletApp(title="Hamlet", description=DESCRIPTION, version=API_VERSION, lifespan=lifespan)
     app.state.service = state = ServiceState(settings, load)

@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     PREDICTION_FAILED = "prediction_failed"
     INTERNAL_ERROR = "internal_error"
     MODEL_NOT_LOADED = "model_not_loaded"
+    MODEL_REFUSED = "model_refused"
     WORKER_DEAD = "worker_dead"
     DRAINING = "draining"
     DEADLINE_EXCEEDED = "deadline_exceeded"
@@ -72,6 +73,7 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.PREDICTION_FAILED: 500,
     ErrorCode.INTERNAL_ERROR: 500,
     ErrorCode.MODEL_NOT_LOADED: 503,
+    ErrorCode.MODEL_REFUSED: 409,
     ErrorCode.WORKER_DEAD: 503,
     ErrorCode.DRAINING: 503,
     ErrorCode.DEADLINE_EXCEEDED: 504,

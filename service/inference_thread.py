@@ -1,4 +1,4 @@
-"""The one thread in which torch runs."""
+"""A thread for jobs: one in which torch runs, one that reads models."""
 
 import asyncio
 import queue
@@ -18,9 +18,9 @@ _Job = tuple[Future[Any], Callable[[], Any]]
 class InferenceThread:
     """Runs jobs one after the other in one thread; if the thread dies, every job fails instead of hanging."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "inference") -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._lock = threading.Lock()
         self._dead = False
 

@@ -55,6 +55,12 @@ class Metrics:
         self.model_info = Gauge(
             "hamlet_model_info", "1 for the model in service.", ["version", "digest"], registry=registry
         )
+        self.model_reloads = Counter(
+            "hamlet_model_reloads",
+            "Other versions put into service (`activated`) or not (`refused`).",
+            ["result"],
+            registry=registry,
+        )
         self.ready = Gauge("hamlet_ready", "1 when the service can answer now.", registry=registry)
 
     def render(self) -> bytes:
@@ -83,6 +89,10 @@ class Metrics:
         """Name the model that is in service from now on."""
         self.model_info.clear()
         self.model_info.labels(version, digest).set(1)
+
+    def model_reloaded(self, result: str) -> None:
+        """Another version was `activated` or `refused`."""
+        self.model_reloads.labels(result).inc()
 
     def batch_scored(self, messages: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         """A batch came back from the model."""

@@ -1,12 +1,10 @@
-"""Which model is in service, and how it gets there."""
+"""What the service asks of a model, and the one that is in service."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from classifier.verdict import Thresholds, Verdict
-from service.settings import Settings
 
 
 class Prepared(Protocol):
@@ -77,9 +75,6 @@ class Classifier(Protocol):
         """Raise SelfTestError unless the golden messages get their scores."""
 
 
-LoadClassifier = Callable[[Settings], Classifier]
-
-
 class ActiveModel:
     """A model in service and since when. Requests keep the one they began with."""
 
@@ -103,26 +98,3 @@ class ActiveModel:
             "metrics": card.get("measures"),
             "card": card,
         }
-
-
-def load_active(settings: Settings) -> Classifier:
-    """Load the active version, warm it up and test it; torch is imported here and not before.
-
-    Raises:
-        ArtifactError: the folder cannot be used.
-        SelfTestError: the model does not reproduce its golden scores.
-    """
-    from classifier.artifact import active_folder, bundled_models
-    from classifier.message import ParseLimits
-    from classifier.pipeline import SpamClassifier
-
-    limits = ParseLimits(
-        max_parts=settings.max_mime_parts,
-        max_depth=settings.max_mime_depth,
-        max_decoded_bytes=settings.max_decoded_bytes,
-    )
-    models: Path = settings.models or bundled_models()
-    classifier = SpamClassifier.load(active_folder(models), limits=limits)
-    classifier.warm_up()
-    classifier.self_test()
-    return classifier

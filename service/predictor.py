@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from service.batcher_contract import PredictionFailedError
 from service.inference_thread import InferenceThread
 from service.models import ActiveModel, Classifier, Prepared, Score
+
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +20,21 @@ class Work:
 
 
 class Predictor:
-    """Scores batches in the inference thread. Swapping the model is swapping one reference."""
+    """Scores batches in the inference thread. Assigning `model` swaps it; batches under way keep theirs."""
 
     def __init__(self) -> None:
         self.model: ActiveModel | None = None
         self._thread = InferenceThread()
+        self._loader = InferenceThread("loader")
 
     def start(self) -> None:
-        """Start the inference thread."""
+        """Start the threads."""
         self._thread.start()
+        self._loader.start()
 
     def stop(self) -> None:
-        """End the inference thread after the batch that it has."""
+        """End the threads, the inference thread after the batch that it has."""
+        self._loader.stop(0)
         self._thread.stop()
 
     @property
@@ -36,10 +42,20 @@ class Predictor:
         """Whether the inference thread runs."""
         return self._thread.alive
 
-    async def load(self, load: Callable[[], Classifier]) -> ActiveModel:
-        """Load a model in the inference thread and put it in service; batches under way keep theirs."""
-        self.model = ActiveModel(await self._thread.run(load))
-        return self.model
+    async def load(self, read: Callable[[], Returned]) -> Returned:
+        """Read something of a model from disk, beside the inference thread."""
+        return await self._loader.run(read)
+
+    async def prepare(self, load: Callable[[], Classifier]) -> ActiveModel:
+        """Load a model beside the one in service, warm it up and test it; assign it to `model` to put it in service.
+
+        Loading needs no inference, so it has a thread of its own; warm-up and self-test take their turns between
+        batches, so that two inferences never fight for the cores.
+        """
+        classifier = await self._loader.run(load)
+        await self._thread.run(classifier.warm_up)
+        await self._thread.run(classifier.self_test)
+        return ActiveModel(classifier)
 
     async def score(self, batch: list[Work]) -> list[Score]:
         """Score a batch, in order; messages of different models, as around a swap, are scored apart."""

@@ -139,6 +139,40 @@ class ModelOut(ModelIdentity):
     card: dict[str, Any]
 
 
+class VersionOut(BaseModel):
+    """A version in the folder of models; one with an `error` cannot be served."""
+
+    version: str
+    active: bool
+    digest: str | None = None
+    thresholds: ThresholdsOut | None = None
+    metrics: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class RefusedOut(BaseModel):
+    """The last version that was refused since the one in service was put there."""
+
+    version: str
+    message: str
+    at: str
+
+
+class ModelsOut(BaseModel):
+    """The versions, and which is in service."""
+
+    active: str | None
+    versions: list[VersionOut]
+    refused: RefusedOut | None
+
+
+class ActivationOut(ModelIdentity):
+    """The version that is in service now, in every worker process."""
+
+    previous: str | None = Field(description="The version that was in service before.")
+    recorded: bool = Field(description="Whether the file `active` names it, so that the next start takes it too.")
+
+
 class Alive(BaseModel):
     """The process runs."""
 

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="Folder of model versions with a file `active` naming one; the bundled model without it."
     )
+    models_poll_s: float = Field(
+        2.0, gt=0, description="How often each process looks whether the file `active` names another version."
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys for scoring (`Authorization: Bearer`); without any, scoring is open."
     )

@@ -5,15 +5,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from classifier.errors import HamletError
+from service.activation import Activation
 from service.batcher import Batcher
 from service.batcher_contract import BatcherLimits, OverloadedError, WorkerDeadError
 from service.clock import SystemClock
 from service.errors import ApiError, ErrorCode, api_error
 from service.metrics import Metrics
-from service.models import ActiveModel, LoadClassifier, Score
+from service.model_folder import LoadClassifier, ModelFolder
+from service.models import ActiveModel, Score
 from service.predictor import Predictor, Work
 from service.scoring import Parser, Scoring
 from service.settings import Settings
@@ -40,14 +41,16 @@ class ServiceState:
         self.batcher: Batcher[Work, Score] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
         self.parser = Parser(settings.parse_threads)
         self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
+        self.models = ModelFolder(settings, load)
+        self.activation = Activation(self.models, self.predictor, self.metrics, self.batcher.estimate.reset)
         self.on_failure: Callable[[], None] = lambda: None
         self.failure: str | None = None
         self.draining = False
         self.refusing_work = False
         self.active_requests = 0
         self.buffered_bytes = 0
-        self._load = load
         self._loading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._started_at = time.monotonic()
 
     @property
@@ -78,23 +81,25 @@ class ServiceState:
 
     async def stop(self) -> None:
         """End the threads; what still waits is failed, not left hanging."""
-        if self._loading is not None:
-            self._loading.cancel()
+        for task in (self._loading, self._watching):
+            if task is not None:
+                task.cancel()
         await self.batcher.stop()
         self.predictor.stop()
         self.parser.stop()
 
     async def _load_model(self) -> None:
         try:
-            model = await self.predictor.load(partial(self._load, self.settings))
+            model = await self.activation.start()
         except HamletError as error:
             self.failure = str(error)
         except Exception as error:
             log.error("loading the model failed", exc_info=error)
             self.failure = f"The model could not be loaded: {type(error).__name__}."
         else:
-            classifier = model.classifier
-            self.metrics.model_activated(classifier.version, classifier.digest)
+            self._watching = asyncio.create_task(
+                self.activation.watch_file(self.settings.models_poll_s), name="watch active"
+            )
             fields = {**model.identity, "seconds": round(self.uptime_s, 2)}
             log.info("ready", extra={"fields": fields})
             return

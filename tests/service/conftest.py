@@ -27,7 +27,7 @@ def open_app(classifier: FakeClassifier) -> OpenApp:
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, ServiceState]]:
-        app = create_app(Settings(**settings), lambda _: classifier)
+        app = create_app(Settings(**settings), lambda *_: classifier)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

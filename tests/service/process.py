@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
@@ -56,6 +57,15 @@ class Process:
         assert response.status_code == 200, response.text
         result: dict[str, Any] = response.json()["result"]
         return result
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a sample of /metrics; 0.0 where it is not there yet."""
+        text = self.client.get("/metrics").text
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return 0.0
 
     def end(self) -> int:
         """Ask it to end and return its exit code."""

@@ -20,6 +20,8 @@ PATHS = {
     "/v1/predict": "post",
     "/v1/predict/raw": "post",
     "/v1/model": "get",
+    "/v1/models": "get",
+    "/v1/models/{version}/activate": "post",
     "/health/live": "get",
     "/health/ready": "get",
     "/health": "get",
@@ -28,7 +30,7 @@ PATHS = {
 METRICS = """
     requests_total request_seconds parse_seconds queue_seconds inference_seconds batch_messages batch_tokens
     padding_ratio queue_messages queue_tokens rejected_total dropped_total predictions_total spam_probability
-    model_info ready
+    model_info model_reloads_total ready
 """
 
 
@@ -136,7 +138,7 @@ async def test_ready_only_while_it_can_answer(open_app: OpenApp) -> None:
 async def test_a_model_that_cannot_be_loaded_is_told() -> None:
     """Without a model the process is alive, not ready, says why, and asks to be ended."""
 
-    def fail(_: Settings) -> None:
+    def fail(*_: object) -> None:
         raise ArtifactMissingError("models/active is missing; set HAMLET_MODELS.")
 
     app = create_app(Settings(), fail)  # type: ignore[arg-type]  # it never returns

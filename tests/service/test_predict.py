@@ -219,7 +219,7 @@ async def test_overload_is_429_with_a_time_to_come_back(open_app: OpenApp, class
 
 async def test_a_client_that_hangs_up_takes_its_messages_along(classifier: FakeClassifier) -> None:
     """When the connection closes while the message is queued, it leaves the queue and nobody is answered."""
-    app = create_app(Settings(), lambda _: classifier)
+    app = create_app(Settings(), lambda *_: classifier)
     state = app.state.service
     hung_up = asyncio.Event()
     sent: list[Any] = []
