@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from classifier.errors import ConfigError
-from classifier.threads import available_cores, limit_threads
+from service.logs import configure_logging
 from service.settings import Settings, load_settings, variable
+from service.threads import set_threads
 
 log = logging.getLogger("service")
 
@@ -21,13 +22,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"hamlet: {error}", file=sys.stderr)
         return 2
-    set_threads(settings)
+    configure_logging(settings.log_level)
+    # What follows is imported after the settings: a mistake in them is told without a second of imports.
+    return serve_alone(settings) if settings.workers == 1 else serve_with_workers(settings)
 
-    from service.app import create_app  # after the settings: a mistake in them is told without a second of imports
-    from service.logs import configure_logging
+
+def serve_with_workers(settings: Settings) -> int:
+    """Serve in several processes; return the exit code."""
+    from service.supervisor import Supervisor
+
+    return Supervisor(settings).run()
+
+
+def serve_alone(settings: Settings) -> int:
+    """Serve in this process; return the exit code."""
+    set_threads(settings)
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)  # another program's folder; ours is the supervisor's to set
+
+    from service.app import create_app
     from service.server import make_server
 
-    configure_logging(settings.log_level)
     app = create_app(settings)
     state = app.state.service
     try:
@@ -49,15 +64,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> None:
         epilog="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(arguments)
-
-
-def set_threads(settings: Settings) -> None:
-    """Say how many threads one inference may use; the libraries read this once, when they load."""
-    limit_threads(settings.inference_threads or available_cores())
-    # Threads that spin while they wait take the cores from parsing and from neighbours: 32 messages of 768 tokens
-    # on two cores shared with another busy process took 1.74 s with spinning and 0.24 s without (one run each).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from classifier.errors import ArtifactError, HamletError
 from service.errors import ApiError, ErrorCode
@@ -32,7 +33,7 @@ class Activation:
         self._one_at_a_time = asyncio.Lock()
         self._seen: object = None
 
-    async def start(self, version: str | None = None, *, recorded: bool = True) -> ActiveModel:
+    async def start(self, version: str | None = None, recorded: bool = True) -> ActiveModel:
         """Put the first version into service.
 
         Args:
@@ -53,8 +54,8 @@ class Activation:
             self._swap(version, model, recorded)
             return model
 
-    async def activate(self, version: str, *, record: bool = True, recorded: bool = True) -> ActiveModel:
-        """Put a version into service; returns when it is there.
+    async def activate(self, version: str, *, record: bool = True, recorded: bool = True) -> dict[str, Any]:
+        """Put a version into service; returns what POST /v1/models/{version}/activate answers, when it is there.
 
         Args:
             version: the name of a folder of versions.
@@ -67,7 +68,7 @@ class Activation:
         async with self._one_at_a_time:
             if version not in await self._predictor.load(self._folder.names):
                 raise ApiError(ErrorCode.NOT_FOUND, f"There is no version {version!r:.80}; GET /v1/models lists them.")
-            model = self._predictor.model
+            model = previous = self._predictor.model
             try:
                 if model is None or version != self.version:
                     model = await self._predictor.prepare(partial(self._folder.load, version))
@@ -82,7 +83,8 @@ class Activation:
                 self._metrics.model_reloaded("activated")
                 log.info("model activated", extra={"fields": {**model.identity, "recorded": recorded}})
             self.recorded = recorded
-            return model
+            replaced = previous.classifier.version if previous else None
+            return {**model.identity, "previous": replaced, "recorded": recorded}
 
     async def follow_file(self) -> None:
         """Activate what the file `active` names now. What is refused is tried again when it is written anew."""

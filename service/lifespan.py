@@ -18,12 +18,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the parts and load the model behind the first answers; on the way out, stop them."""
     state = app.state.service
     assert isinstance(state, ServiceState)
-    unknown = unknown_variables()
-    if unknown:
-        log.warning("these variables are no settings of this version and do nothing: %s", ", ".join(unknown))
-    doors = open_doors(state.settings)
-    if doors:
-        log.warning(doors)
+    if state.is_first:
+        unknown = unknown_variables()
+        if unknown:
+            log.warning("these variables are no settings of this version and do nothing: %s", ", ".join(unknown))
+        doors = open_doors(state.settings)
+        if doors:
+            log.warning(doors)
     state.start()
     try:
         yield

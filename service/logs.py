@@ -12,6 +12,10 @@ import orjson
 class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON; fields passed as `extra={"fields": {...}}` become keys of their own."""
 
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._always = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without a line break."""
         line: dict[str, Any] = {
@@ -19,6 +23,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._always,
         }
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
@@ -38,8 +43,8 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     return described
 
 
-def configure_logging(level: str) -> None:
-    """Send every logger of this process to standard error as JSON."""
+def configure_logging(level: str, worker: int | None = None) -> None:
+    """Send every logger of this process to standard error as JSON, with the number of the worker if it is one."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

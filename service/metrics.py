@@ -1,9 +1,11 @@
 """What the service counts, under the names of the HTTP contract. One registry per app, so that tests do not share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 PROBABILITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -13,13 +15,21 @@ RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 
 
 class Metrics:
-    """The instruments; also the observer of the batcher."""
+    """The instruments; also the observer of the batcher.
+
+    In a worker process, which has a folder for them in its environment, they are kept in files there, and what is
+    shown is that of all workers together. Gauges are then as old as the last `refresh` of each worker.
+    """
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self._shared_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._in_service: tuple[str, str] | None = None
+        if self._shared_folder is None:
+            ProcessCollector(registry=registry)
         self.requests = Counter("hamlet_requests", "Requests.", ["route", "code"], registry=registry)
         self.request_seconds = Histogram(
             "hamlet_request_seconds", "Whole requests.", ["route"], buckets=SECONDS, registry=registry
@@ -42,8 +52,12 @@ class Metrics:
         self.padding_ratio = Histogram(
             "hamlet_padding_ratio", "Padding among the padded tokens of a batch.", buckets=RATIOS, registry=registry
         )
-        self.queue_messages = Gauge("hamlet_queue_messages", "Messages waiting for a batch.", registry=registry)
-        self.queue_tokens = Gauge("hamlet_queue_tokens", "Tokens waiting for a batch.", registry=registry)
+        self.queue_messages = Gauge(
+            "hamlet_queue_messages", "Messages waiting for a batch.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.queue_tokens = Gauge(
+            "hamlet_queue_tokens", "Tokens waiting for a batch.", registry=registry, multiprocess_mode="livesum"
+        )
         self.rejected = Counter("hamlet_rejected", "Requests refused for lack of room.", ["reason"], registry=registry)
         self.dropped = Counter(
             "hamlet_dropped", "Messages taken off the queue unscored.", ["reason"], registry=registry
@@ -53,7 +67,11 @@ class Metrics:
             "hamlet_spam_probability", "Scores given.", ["version"], buckets=PROBABILITIES, registry=registry
         )
         self.model_info = Gauge(
-            "hamlet_model_info", "1 for the model in service.", ["version", "digest"], registry=registry
+            "hamlet_model_info",
+            "1 for the model in service.",
+            ["version", "digest"],
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.model_reloads = Counter(
             "hamlet_model_reloads",
@@ -61,19 +79,44 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        self.ready = Gauge("hamlet_ready", "1 when the service can answer now.", registry=registry)
+        self.ready = Gauge(
+            "hamlet_ready", "1 when the service can answer now.", registry=registry, multiprocess_mode="livemax"
+        )
+        self.workers_ready = Gauge(
+            "hamlet_workers_ready",
+            "Worker processes that can answer now.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""
-        return generate_latest(self.registry)
+        if self._shared_folder is None:
+            return generate_latest(self.registry)
+        self.refresh()
+        registry = CollectorRegistry()
+        registry.register(_AllWorkers(None, self._shared_folder))  # type: ignore[no-untyped-call]  # no types there
+        return generate_latest(registry)
 
     def watch(
         self, queue_messages: Callable[[], float], queue_tokens: Callable[[], float], ready: Callable[[], float]
     ) -> None:
         """Read the gauges from these functions whenever they are asked for."""
-        self.queue_messages.set_function(queue_messages)
-        self.queue_tokens.set_function(queue_tokens)
-        self.ready.set_function(ready)
+        self._watched = [
+            (self.queue_messages, queue_messages),
+            (self.queue_tokens, queue_tokens),
+            (self.ready, ready),
+            (self.workers_ready, ready),
+        ]
+        if self._shared_folder is None:
+            for gauge, read in self._watched:
+                gauge.set_function(read)
+
+    def refresh(self) -> None:
+        """Write the gauges down for the other workers; without other workers they need no writing down."""
+        if self._shared_folder is not None:
+            for gauge, read in self._watched:
+                gauge.set(read())
 
     def request_finished(self, route: str, code: int, seconds: float) -> None:
         """Count an answered request under its route template."""
@@ -87,7 +130,12 @@ class Metrics:
 
     def model_activated(self, version: str, digest: str) -> None:
         """Name the model that is in service from now on."""
-        self.model_info.clear()
+        if self._in_service is not None:
+            if self._shared_folder is None:
+                self.model_info.remove(*self._in_service)
+            else:  # a series cannot leave the files; 0 is left out when they are shown
+                self.model_info.labels(*self._in_service).set(0)
+        self._in_service = (version, digest)
         self.model_info.labels(version, digest).set(1)
 
     def model_reloaded(self, result: str) -> None:
@@ -112,3 +160,13 @@ class Metrics:
     def request_rejected(self, reason: str) -> None:
         """A request was refused."""
         self.rejected.labels(reason).inc()
+
+
+class _AllWorkers(MultiProcessCollector):
+    """The metrics of all workers, without the models that no worker has in service any more."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():  # type: ignore[no-untyped-call]  # no types there
+            if metric.name == "hamlet_model_info":
+                metric.samples = [sample for sample in metric.samples if sample.value]
+            yield metric

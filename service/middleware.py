@@ -39,7 +39,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                if self._state.draining:  # the next request had better go to another instance
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

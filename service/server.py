@@ -42,10 +42,16 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit = True
             return
         self._service.draining = True
-        log.info("draining", extra={"fields": {"signal": signal.Signals(sig).name}})
-        self._loop.call_soon_threadsafe(self._begin_drain)
+        self._loop.call_soon_threadsafe(self._begin_drain, signal.Signals(sig).name)
 
-    def _begin_drain(self) -> None:
+    def drain(self, why: str) -> None:
+        """Begin to drain, unless it has begun; call inside the event loop."""
+        if not self._service.draining:
+            self._service.draining = True
+            self._begin_drain(why)
+
+    def _begin_drain(self, why: str) -> None:
+        log.info("draining", extra={"fields": {"why": why}})
         self._drain_task = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, description="Processes that share the port; each has a model and limits of its own.")
     models: Path | None = Field(
         None, description="Folder of model versions with a file `active` naming one; the bundled model without it."
     )
@@ -70,7 +71,9 @@ class Settings(BaseSettings):
     lookahead_batches: int = Field(4, ge=1, description="Batches ahead searched for messages of similar length.")
 
     inference_threads: int | None = Field(
-        None, ge=1, description="Threads of one inference; without it, the cores this process may use."
+        None,
+        ge=1,
+        description="Threads of one inference; without it, the cores that may be used, shared among the workers.",
     )
     parse_threads: int = Field(2, ge=1, description="Threads that parse and tokenise messages.")
     stall_s: float = Field(30.0, gt=0, description="A batch that runs longer than this makes the service not ready.")

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 from classifier.errors import HamletError
 from service.activation import Activation
@@ -43,6 +44,11 @@ class ServiceState:
         self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
         self.models = ModelFolder(settings, load)
         self.activation = Activation(self.models, self.predictor, self.metrics, self.batcher.estimate.reset)
+        # How a version gets into service; a worker process asks the supervisor, which tells the others too.
+        self.activate: Callable[[str], Awaitable[dict[str, Any]]] = self.activation.activate
+        # A worker that joins others begins with the version that they have, and says nothing that they have said.
+        self.begin_with: tuple[str | None, bool] = (None, True)
+        self.is_first = True
         self.on_failure: Callable[[], None] = lambda: None
         self.failure: str | None = None
         self.draining = False
@@ -64,7 +70,9 @@ class ServiceState:
         return self.predictor.model
 
     def start(self) -> None:
-        """Start the threads and begin to load the model; liveness answers meanwhile."""
+        """Start the threads and begin to load the model; liveness answers meanwhile. A second call does nothing."""
+        if self._loading is not None:
+            return
         self.metrics.watch(
             lambda: self.batcher.queued_messages,
             lambda: self.batcher.queued_tokens,
@@ -90,7 +98,7 @@ class ServiceState:
 
     async def _load_model(self) -> None:
         try:
-            model = await self.activation.start()
+            model = await self.activation.start(*self.begin_with)
         except HamletError as error:
             self.failure = str(error)
         except Exception as error:

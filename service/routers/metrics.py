@@ -1,5 +1,7 @@
 """GET /metrics."""
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
@@ -12,4 +14,5 @@ router = APIRouter(tags=["metrics"])
 @router.get("/metrics", response_class=PlainTextResponse, responses=refusals())
 async def metrics(state: State) -> Response:
     """Show the metrics as Prometheus reads them."""
-    return Response(state.metrics.render(), headers={"Content-Type": state.metrics.content_type})
+    # In a thread: the files of many workers take a while to read.
+    return Response(await asyncio.to_thread(state.metrics.render), headers={"Content-Type": state.metrics.content_type})

@@ -69,9 +69,6 @@ async def activate(version: VersionName, state: State) -> Response:
     """
     if state.refusing_work:
         raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")
-    before = state.model
-    if before is None:
+    if state.model is None:
         raise state.why_not_ready() or ApiError(ErrorCode.MODEL_NOT_LOADED, "The model is being loaded.")
-    activated = await state.activation.activate(version)
-    previous = before.classifier.version
-    return json_response({**activated.identity, "previous": previous, "recorded": state.activation.recorded})
+    return json_response(await state.activate(version))

@@ -1,0 +1,160 @@
+"""Several worker processes on one port, as people start them, with what can befall them."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.threads import threads_of_worker
+from tests.service.load import clients
+from tests.service.process import Process
+from tests.service.versions import MAILS, TOLERANCE, Versions, make_versions
+
+WORKERS = 2
+CONNECTIONS = 24
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    return make_versions(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def service(versions: Versions, tmp_path: Path) -> Iterator[Process]:
+    """Two workers with the first version in service, both ready."""
+    settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_MODELS": str(versions.folder), "TMPDIR": str(tmp_path)}
+    (versions.folder / "active").write_text(versions.first)
+    with Process(tmp_path / "stderr", **settings) as process:
+        process.wait_until(lambda: workers_ready(process) == WORKERS)
+        yield process
+
+
+def workers_ready(process: Process) -> float:
+    return process.metric("hamlet_workers_ready")
+
+
+def log_lines(process: Process, message: str) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    return [line for line in lines if line["message"] == message]
+
+
+def pids(process: Process) -> dict[int, int]:
+    """Return the process of each worker by its number, the latest one."""
+    return {int(str(line["worker"])): int(str(line["pid"])) for line in log_lines(process, "worker serving")}
+
+
+def on_every_worker(process: Process, path: str) -> list[httpx.Response]:
+    """Return the answers over many new connections, which spread over the workers."""
+    return [httpx.get(f"http://127.0.0.1:{process.port}{path}", timeout=30) for _ in range(CONNECTIONS)]
+
+
+def test_workers_share_the_cores() -> None:
+    """Each gets its whole share of the cores, and never less than one thread."""
+    assert [threads_of_worker(8, workers) for workers in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
+
+
+def test_workers_answer_on_one_port_as_one_service(service: Process, versions: Versions) -> None:
+    """Whichever worker answers, scores are the same, and the metrics are those of all together."""
+    for _ in range(3):
+        found = [one["spam_probability"] for one in service.scores(MAILS)]
+        assert found == pytest.approx(versions.expected[versions.first], abs=TOLERANCE)
+    with clients(service.port, versions) as replies:
+        service.wait_until(lambda: replies.statuses.total() >= 100)
+    assert (set(replies.statuses), replies.wrong, replies.broken) == ({200}, [], [])
+    answered = 3 + replies.statuses.total()
+    labels = {"route": "/v1/predict", "code": "200"}
+    for _ in range(CONNECTIONS):  # whichever worker is asked
+        service.client.close()
+        service.client = httpx.Client(base_url=service.client.base_url, timeout=30)
+        assert service.metric("hamlet_requests_total", **labels) == answered
+    model = service.client.get("/v1/model").json()
+    info = {"version": versions.first, "digest": model["digest"]}
+    assert service.metric("hamlet_model_info", **info) == 1
+    assert service.metric("hamlet_ready") == 1
+    served = {line["worker"] for line in log_lines(service, "request") if line["route"] == "/v1/predict"}
+    assert served == {1, 2}, "one worker did all the work"
+
+
+def test_an_activation_is_done_when_every_worker_has_it(service: Process, versions: Versions) -> None:
+    """After the answer no connection meets the old version; a refusal leaves all on it; no request fails meanwhile."""
+    with clients(service.port, versions) as replies:
+        for version in (versions.second, versions.first, versions.second):
+            answer = service.client.post(f"/v1/models/{version}/activate")
+            assert answer.status_code == 200, answer.text
+            assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {version}
+            refused = service.client.post(f"/v1/models/{versions.torn}/activate")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (409, "model_refused")
+            assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {version}
+    assert (set(replies.statuses), replies.wrong, replies.broken) == ({200}, [], [])
+    assert set(replies.by_version) == {versions.first, versions.second}
+    text = service.client.get("/metrics").text
+    assert [line.endswith(" 1.0") for line in text.splitlines() if line.startswith("hamlet_model_info{")] == [True]
+
+
+def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Process, versions: Versions) -> None:
+    """After kill -9 new requests are answered throughout; the new worker has the activated version; counters go on."""
+    assert service.client.post(f"/v1/models/{versions.second}/activate").status_code == 200
+    counted = service.metric("hamlet_predictions_total", verdict="unsure")
+    killed = pids(service)[2]
+    os.kill(killed, signal.SIGKILL)
+    until = time.monotonic() + 60
+    statuses: set[int] = set()
+    while (pids(service)[2] == killed or workers_ready(service) < WORKERS) and time.monotonic() < until:
+        statuses |= {one.status_code for one in on_every_worker(service, "/health/ready")}
+        service.client.close()
+        service.client = httpx.Client(base_url=service.client.base_url, timeout=30)
+    assert workers_ready(service) == WORKERS
+    assert statuses == {200}
+    assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {versions.second}
+    assert service.metric("hamlet_predictions_total", verdict="unsure") >= counted
+    assert service.end() == 0
+
+
+def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> None:
+    """A worker whose event loop stands still for HAMLET_STALL_S is killed, and another takes its place."""
+    settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "3", "HAMLET_MODELS": str(versions.folder)}
+    with Process(tmp_path / "stderr", **settings) as process:
+        process.wait_until(lambda: len(pids(process)) == WORKERS)
+        stopped = pids(process)[1]
+        os.kill(stopped, signal.SIGSTOP)
+        process.wait_until(lambda: pids(process)[1] != stopped)
+        process.wait_until(process.ready)
+        assert process.end() == 0
+
+
+def test_sigterm_under_load_loses_no_accepted_request(service: Process, versions: Versions) -> None:
+    """Every request that a worker took on is answered in full, later ones are refused, and the exit code is 0."""
+    with clients(service.port, versions) as replies:
+        service.wait_until(lambda: replies.statuses.total() >= 50)
+        assert service.end() == 0
+    requests = [line for line in log_lines(service, "request") if line["route"] == "/v1/predict"]
+    assert {line["status"] for line in requests} <= {200, 503}
+    assert sum(line["status"] == 200 for line in requests) == replies.statuses[200]
+    assert (set(replies.statuses) - {200, 503}, replies.wrong) == (set(), [])
+    assert not list(service.log.parent.glob("hamlet-metrics-*")), "the folder of metrics was left behind"
+
+
+def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
+    """After kill -9 of the supervisor nothing is left running, and the port is free."""
+    workers = pids(service)
+    service.process.kill()
+    service.process.wait()
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers.values()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers.values())
+    with pytest.raises(httpx.ConnectError):
+        service.client.get("/health/live")
+
+
+def test_without_a_model_workers_end_with_a_sentence(tmp_path: Path) -> None:
+    """What no restart can mend at the first start ends the service with 1 and says what was expected."""
+    with Process(tmp_path / "stderr", HAMLET_MODELS=str(tmp_path), HAMLET_WORKERS="2") as process:
+        assert process.process.wait(60) == 1
+        assert str(tmp_path / "active") in process.log.read_text()
+        assert "Traceback" not in process.log.read_text()
