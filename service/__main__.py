@@ -43,7 +43,11 @@ def serve_alone(settings: Settings) -> int:
     from service.app import create_app
     from service.server import make_server
 
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except ConfigError as error:
+        print(f"hamlet: {error}", file=sys.stderr)
+        return 2
     state = app.state.service
     try:
         make_server(app, state, settings).run()

@@ -8,8 +8,9 @@ from service.errors import install_error_handlers
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RequestContext
 from service.model_folder import LoadClassifier, load_version
-from service.routers import health, metrics, models, predict
+from service.routers import feedback, health, metrics, models, predict
 from service.schemas import PredictRequest
+from service.schemas_feedback import FeedbackRequest
 from service.settings import Settings
 from service.state import ServiceState
 
@@ -18,16 +19,17 @@ API_VERSION = "1"
 
 
 class HamletApp(FastAPI):
-    """FastAPI, with the schema of the one body that it does not read itself."""
+    """FastAPI, with the schemas of the bodies that it does not read itself."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         if self.openapi_schema is None:
             document = super().openapi()
-            schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(schema.pop("$defs", {}))
-            schemas["PredictRequest"] = schema
+            for body in (PredictRequest, FeedbackRequest):
+                schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[body.__name__] = schema
         assert self.openapi_schema is not None
         return self.openapi_schema
 
@@ -41,7 +43,7 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
     """
     app = HamletApp(title="Hamlet", description=DESCRIPTION, version=API_VERSION, lifespan=lifespan)
     app.state.service = state = ServiceState(settings, load)
-    for part in (predict, models, health, metrics):
+    for part in (predict, feedback, models, health, metrics):
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.

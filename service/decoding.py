@@ -3,14 +3,16 @@
 import base64
 import binascii
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
 from classifier.message import MailFields
 from service.errors import ApiError, ErrorCode
-from service.schemas import MessageIn, PredictRequest
+from service.schemas import MailForms, MessageIn, PredictRequest
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 # An unknown key is named in the answer only if it looks like a name, never if it could be content.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
@@ -18,7 +20,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _SENTENCES = {
     "missing": "This field is required.",
     "string_type": "Expected a string or null.",
-    "string_too_long": "This string is too long; an id has at most 256 characters.",
+    "string_too_long": "This string is too long; at most {max_length} characters are taken.",
+    "string_pattern_mismatch": "This string has characters that are not taken here, or none at all.",
+    "literal_error": "Expected {expected}.",
     "bool_type": "Expected true or false.",
     "list_type": "Expected a list.",
     "too_short": "Expected at least one message.",
@@ -33,14 +37,7 @@ def decode_predict_request(body: bytes, max_messages: int) -> PredictRequest:
     Raises:
         ApiError: invalid_json, invalid_request with the field, or too_many_messages.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise ApiError(
-            ErrorCode.INVALID_JSON, 'The body is not JSON in UTF-8; expected an object like {"messages": [...]}.'
-        ) from None
-    if not isinstance(data, dict):
-        raise ApiError(ErrorCode.INVALID_REQUEST, 'Expected an object like {"messages": [...]}.')
+    data = _load_object(body, '{"messages": [...]}')
     messages = data.get("messages")
     if isinstance(messages, list) and len(messages) > max_messages:
         raise ApiError(
@@ -53,18 +50,21 @@ def decode_predict_request(body: bytes, max_messages: int) -> PredictRequest:
     for position, message in enumerate(messages if isinstance(messages, list) else []):
         if isinstance(message, dict):
             _refuse_unknown_keys(message, MessageIn, f"messages.{position}")
-    try:
-        return PredictRequest.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        sentence = first["msg"] if first["type"] == "one_form" else _SENTENCES.get(first["type"])
-        raise ApiError(
-            ErrorCode.INVALID_REQUEST, sentence or "The value is not of the documented form.", field=field or None
-        ) from None
+    return _validated(data, PredictRequest)
 
 
-def decode_mail(message: MessageIn, max_bytes: int) -> bytes | MailFields:
+def decode_object(body: bytes, schema: type[Schema], example: str) -> Schema:
+    """Read a body that is one object of a schema.
+
+    Raises:
+        ApiError: invalid_json, or invalid_request with the field.
+    """
+    data = _load_object(body, example)
+    _refuse_unknown_keys(data, schema, "")
+    return _validated(data, schema)
+
+
+def decode_mail(message: MailForms, max_bytes: int) -> bytes | MailFields:
     """Return the mail in a message of a request.
 
     Raises:
@@ -100,6 +100,32 @@ def check_message_size(size_bytes: int, max_bytes: int) -> None:
     """Raise message_too_large when a message has more bytes than allowed."""
     if size_bytes > max_bytes:
         raise ApiError(ErrorCode.MESSAGE_TOO_LARGE, f"The message is too large; at most {max_bytes} bytes are taken.")
+
+
+def _load_object(body: bytes, example: str) -> dict[str, Any]:
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ApiError(
+            ErrorCode.INVALID_JSON, f"The body is not JSON in UTF-8; expected an object like {example}."
+        ) from None
+    if not isinstance(data, dict):
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"Expected an object like {example}.")
+    return data
+
+
+def _validated(data: dict[str, Any], schema: type[Schema]) -> Schema:
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        sentence = _SENTENCES.get(first["type"], "The value is not of the documented form.")
+        if first["type"] == "one_form":
+            sentence = first["msg"]
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST, sentence.format_map(first.get("ctx", {})), field=field or None
+        ) from None
 
 
 def _refuse_unknown_keys(data: dict[str, Any], schema: type[BaseModel], field: str) -> None:

@@ -15,6 +15,7 @@ from service.state import ServiceState
 
 Returned = TypeVar("Returned")
 
+TOO_LATE = "The deadline passed before the request was answered; nothing was kept."
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _MAX_TIMEOUT_DIGITS = 12
 
@@ -54,17 +55,15 @@ Deadline = Annotated[float, Depends(get_deadline)]
 
 
 @contextlib.asynccontextmanager
-async def within(deadline: float, state: ServiceState) -> AsyncIterator[None]:
-    """Cancel what is inside when the deadline passes and raise deadline_exceeded."""
+async def within(deadline: float, state: ServiceState, sentence: str = TOO_LATE) -> AsyncIterator[None]:
+    """Cancel what is inside when the deadline passes and raise deadline_exceeded with a sentence."""
     try:
         async with asyncio.timeout(max(deadline - state.clock.now(), 0)) as limit:
             yield
     except TimeoutError:
         if not limit.expired():
             raise
-        raise ApiError(
-            ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the request was answered; nothing was kept."
-        ) from None
+        raise ApiError(ErrorCode.DEADLINE_EXCEEDED, sentence) from None
 
 
 def require_content_type(request: Request, *accepted: str) -> None:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from classifier.errors import HamletError
 from service.batcher_contract import ExpiredError, OverloadedError, PredictionFailedError, WorkerDeadError
+from service.feedback.errors import FeedbackUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class ErrorCode(StrEnum):
     MODEL_REFUSED = "model_refused"
     WORKER_DEAD = "worker_dead"
     DRAINING = "draining"
+    FEEDBACK_UNAVAILABLE = "feedback_unavailable"
     DEADLINE_EXCEEDED = "deadline_exceeded"
 
 
@@ -76,6 +78,7 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.MODEL_REFUSED: 409,
     ErrorCode.WORKER_DEAD: 503,
     ErrorCode.DRAINING: 503,
+    ErrorCode.FEEDBACK_UNAVAILABLE: 503,
     ErrorCode.DEADLINE_EXCEEDED: 504,
 }
 
@@ -85,6 +88,7 @@ CODES: Mapping[type[Exception], ErrorCode] = {
     ExpiredError: ErrorCode.DEADLINE_EXCEEDED,
     PredictionFailedError: ErrorCode.PREDICTION_FAILED,
     WorkerDeadError: ErrorCode.WORKER_DEAD,
+    FeedbackUnavailableError: ErrorCode.FEEDBACK_UNAVAILABLE,
 }
 
 RETRY_AFTER_UNAVAILABLE_S = 5

@@ -66,6 +66,9 @@ class Metrics:
         self.spam_probability = Histogram(
             "hamlet_spam_probability", "Scores given.", ["version"], buckets=PROBABILITIES, registry=registry
         )
+        self.feedback = Counter(
+            "hamlet_feedback", "Messages learned, relabelled or forgotten.", ["label", "outcome"], registry=registry
+        )
         self.model_info = Gauge(
             "hamlet_model_info",
             "1 for the model in service.",
@@ -127,6 +130,10 @@ class Metrics:
         """Count one verdict."""
         self.predictions.labels(verdict).inc()
         self.spam_probability.labels(version).observe(probability)
+
+    def feedback_given(self, label: str, outcome: str) -> None:
+        """Count what became of a report, or that a message was forgotten."""
+        self.feedback.labels(label, outcome).inc()
 
     def model_activated(self, version: str, digest: str) -> None:
         """Name the model that is in service from now on."""

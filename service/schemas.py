@@ -13,12 +13,11 @@ FORMS = "raw_base64, raw, or the fields subject, from, to, reply_to, text, html"
 MessageId = Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)]
 
 
-class MessageIn(BaseModel):
-    """One message in exactly one form: raw_base64, raw, or fields with at least one of subject, text, html."""
+class MailForms(BaseModel):
+    """A mail in exactly one form: raw_base64, raw, or fields with at least one of subject, text, html."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
 
-    id: MessageId | None = Field(None, description="Echoed in the result; the position in the request without it.")
     raw_base64: str | None = Field(None, description="The message as it stands on the wire, in standard base64.")
     raw: str | None = Field(None, description="The message as it stands on the wire, as a string.")
     subject: str | None = None
@@ -40,6 +39,12 @@ class MessageIn(BaseModel):
         if any_field and all(value is None for value in readable):
             raise PydanticCustomError("one_form", "{why}", {"why": "Give at least one of subject, text, html."})
         return self
+
+
+class MessageIn(MailForms):
+    """One message of a request, in exactly one form."""
+
+    id: MessageId | None = Field(None, description="Echoed in the result; the position in the request without it.")
 
 
 class PredictRequest(BaseModel):

@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from classifier.errors import ConfigError
 
 PREFIX = "HAMLET_"
-# Of the Makefile and the tests: where the mail for training lies.
-NOT_OURS = {"HAMLET_CORPORA"}
+# Of the Makefile and the tests: where the mail for training lies, and a server for databases that tests make.
+NOT_OURS = {"HAMLET_CORPORA", "HAMLET_TEST_POSTGRES"}
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -46,6 +46,18 @@ class Settings(BaseSettings):
     )
     admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys for admin calls; without any, these are taken from this machine only."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Where feedback is kept: `sqlite:///path` or `postgresql://user@host/name`; "
+        "without it, the file `~/.local/state/hamlet/feedback.db`.",
+    )
+    database_connections: int = Field(4, ge=1, description="Connections of one process to that database.")
+    database_timeout_ms: int = Field(
+        5_000, ge=1, description="Longest wait for that database; then 503, for feedback alone."
+    )
+    feedback_retention_days: int = Field(
+        365, ge=1, le=36_500, description="A message of which nothing was said for so long is forgotten."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
@@ -89,7 +101,7 @@ class Settings(BaseSettings):
             return tuple(key.strip() for key in value.split(",") if key.strip())
         return value
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "database_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value  # what `HAMLET_MODELS=` in a compose file means

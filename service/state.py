@@ -13,6 +13,8 @@ from service.batcher import Batcher
 from service.batcher_contract import BatcherLimits, OverloadedError, WorkerDeadError
 from service.clock import SystemClock
 from service.errors import ApiError, ErrorCode, api_error
+from service.feedback.database import open_database
+from service.feedback.store import FeedbackStore
 from service.metrics import Metrics
 from service.model_folder import LoadClassifier, ModelFolder
 from service.models import ActiveModel, Score
@@ -49,6 +51,7 @@ class ServiceState:
         # A worker that joins others begins with the version that they have, and says nothing that they have said.
         self.begin_with: tuple[str | None, bool] = (None, True)
         self.is_first = True
+        self.feedback = _feedback_store(settings)
         self.on_failure: Callable[[], None] = lambda: None
         self.failure: str | None = None
         self.draining = False
@@ -92,6 +95,7 @@ class ServiceState:
         for task in (self._loading, self._watching):
             if task is not None:
                 task.cancel()
+        await self.feedback.stop()
         await self.batcher.stop()
         self.predictor.stop()
         self.parser.stop()
@@ -110,6 +114,7 @@ class ServiceState:
             )
             fields = {**model.identity, "seconds": round(self.uptime_s, 2)}
             log.info("ready", extra={"fields": fields})
+            self.feedback.start()  # after the model, whose loading it would slow down
             return
         self.on_failure()
 
@@ -136,8 +141,7 @@ class ServiceState:
         Raises:
             ApiError: draining, model_not_loaded, worker_dead or overloaded.
         """
-        if self.refusing_work:
-            raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")
+        self._refuse_when_draining()
         model = self.model
         if model is None:
             raise self.why_not_ready() or ApiError(ErrorCode.MODEL_NOT_LOADED, "The model is being loaded.")
@@ -145,8 +149,35 @@ class ServiceState:
             self.batcher.check_room(1, deadline)
         except (OverloadedError, WorkerDeadError) as error:
             raise api_error(error) from None
+        with self.counted():
+            yield model
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a request while it runs, so that the drain waits for it.
+
+        Raises:
+            ApiError: draining.
+        """
+        self._refuse_when_draining()
         self.active_requests += 1
         try:
-            yield model
+            yield
         finally:
             self.active_requests -= 1
+
+    def _refuse_when_draining(self) -> None:
+        if self.refusing_work:
+            raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")
+
+
+def _feedback_store(settings: Settings) -> FeedbackStore:
+    url = settings.database_url.get_secret_value() if settings.database_url is not None else None
+    timeout_s = settings.database_timeout_ms / 1000
+    database = open_database(url, connections=settings.database_connections, timeout_s=timeout_s)
+    return FeedbackStore(
+        database,
+        connections=settings.database_connections,
+        timeout_s=timeout_s,
+        retention_days=settings.feedback_retention_days,
+    )

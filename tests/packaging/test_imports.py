@@ -33,7 +33,8 @@ def after_importing(names: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["classifier.message", "classifier.text", "classifier.encoding", "service.schemas", "service.settings"]
+    "name",
+    ["classifier.message", "classifier.text", "classifier.encoding", "service.schemas_feedback", "service.settings"],
 )
 def test_light_modules_load_without_torch(name: str) -> None:
     """Parsing mail or describing a request does not cost a second and half a gigabyte."""

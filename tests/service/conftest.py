@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,14 @@ from service.state import ServiceState
 from tests.service.fakes import FakeClassifier
 
 OpenApp = Callable[..., AbstractAsyncContextManager[tuple[httpx.AsyncClient, ServiceState]]]
+
+
+@pytest.fixture(autouse=True)
+def feedback_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where apps of this test keep feedback: never in the home of whoever runs the tests."""
+    path = tmp_path / "feedback.db"
+    monkeypatch.setenv("HAMLET_DATABASE_URL", f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ class Process:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        environment = {**os.environ, "HAMLET_PORT": str(self.port), **settings}
+        database = f"sqlite:///{log.parent}/feedback.db"
+        environment = {**os.environ, "HAMLET_DATABASE_URL": database, "HAMLET_PORT": str(self.port), **settings}
         self.log = log
         with log.open("wb") as lines:
             self.process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment, stderr=lines)

@@ -19,6 +19,9 @@ from tests.service.conftest import OpenApp
 PATHS = {
     "/v1/predict": "post",
     "/v1/predict/raw": "post",
+    "/v1/feedback": "post",
+    "/v1/feedback/export": "get",
+    "/v1/feedback/{entry_id}": "delete",
     "/v1/model": "get",
     "/v1/models": "get",
     "/v1/models/{version}/activate": "post",
@@ -30,7 +33,7 @@ PATHS = {
 METRICS = """
     requests_total request_seconds parse_seconds queue_seconds inference_seconds batch_messages batch_tokens
     padding_ratio queue_messages queue_tokens rejected_total dropped_total predictions_total spam_probability
-    model_info model_reloads_total ready
+    feedback_total model_info model_reloads_total ready
 """
 
 

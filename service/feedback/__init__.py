@@ -1,0 +1,1 @@
+"""What people say of messages: a journal in a database, to learn from and to forget."""
