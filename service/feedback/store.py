@@ -63,11 +63,11 @@ class FeedbackStore:
         self._maintenance = asyncio.create_task(self._maintain(), name="feedback maintenance")
 
     async def stop(self) -> None:
-        """Let the threads end after the jobs that they run."""
+        """Wait for the jobs that run, which the limits on time end, and close the connections."""
         if self._maintenance is not None:
             self._maintenance.cancel()
             await asyncio.gather(self._maintenance, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self._database.close()
 
     async def learn(self, report: Report) -> journal.Learned:

@@ -1,5 +1,6 @@
 """POST, GET and DELETE /v1/feedback, and GET /v1/feedback/export."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,7 @@ for_admins = [Depends(require_admin)]
 
 EXAMPLE = '{"raw": "...", "label": "spam", "reporter": "ann"}'
 MAX_LISTED = 1000
+MODEL_PATIENCE_S = 2.0  # then an entry goes without what the model thinks of it
 FORGOTTEN = "forgotten"
 TOO_LATE = "The deadline passed before the journal answered; it may be done all the same, and to repeat it is harmless."
 
@@ -170,11 +172,12 @@ async def _ask_model(
         known = error.code in ErrorCode.__members__.values()
         raise ApiError(ErrorCode(error.code) if known else ErrorCode.MESSAGE_ERROR, str(error)) from None
     now = state.clock.now()
-    half_time = now + (deadline - now) / 2
+    patience_s = min(MODEL_PATIENCE_S, (deadline - now) / 2)
     try:
-        with state.batcher.reserve(1, half_time) as reservation:
-            (outcome,) = await reservation.score([(Work(model, prepared), prepared.tokens)])
-    except BatcherError:
+        async with asyncio.timeout(patience_s):
+            with state.batcher.reserve(1, now + patience_s) as reservation:
+                (outcome,) = await reservation.score([(Work(model, prepared), prepared.tokens)])
+    except (BatcherError, TimeoutError):
         return None, None
     return (model.classifier.version, outcome.output.probability) if isinstance(outcome, Outcome) else (None, None)
 

@@ -1,6 +1,6 @@
 """A running app around a fake classifier, and a client for it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from service.app import create_app
 from service.settings import Settings
 from service.state import ServiceState
+from tests.service.databases import postgres_schema
 from tests.service.fakes import FakeClassifier
 
 OpenApp = Callable[..., AbstractAsyncContextManager[tuple[httpx.AsyncClient, ServiceState]]]
@@ -22,6 +23,16 @@ def feedback_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "feedback.db"
     monkeypatch.setenv("HAMLET_DATABASE_URL", f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return an empty database for feedback, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/journal.db"
+    else:
+        with postgres_schema() as url:
+            yield url
 
 
 @pytest.fixture
