@@ -43,11 +43,7 @@ def serve_alone(settings: Settings) -> int:
     from service.app import create_app
     from service.server import make_server
 
-    try:
-        app = create_app(settings)
-    except ConfigError as error:
-        print(f"hamlet: {error}", file=sys.stderr)
-        return 2
+    app = create_app(settings)
     state = app.state.service
     try:
         make_server(app, state, settings).run()

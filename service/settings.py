@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from classifier.errors import ConfigError
+from service.feedback.urls import check_database_url
 
 PREFIX = "HAMLET_"
 # Of the Makefile and the tests: where the mail for training lies, and a server for databases that tests make.
@@ -105,6 +106,16 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value  # what `HAMLET_MODELS=` in a compose file means
+
+    @field_validator("database_url")
+    @classmethod
+    def _keeps_feedback(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                check_database_url(value.get_secret_value())
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @model_validator(mode="after")
     def _check_each_other(self) -> Self:

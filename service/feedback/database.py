@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ArgumentError
 
-from classifier.errors import ConfigError
+from service.feedback.postgres import PostgresDatabase
+from service.feedback.sqlite import SqliteDatabase
+from service.feedback.urls import POSTGRES
 
 
 class Database(Protocol):
@@ -39,34 +40,16 @@ def open_database(url: str | None, *, connections: int, timeout_s: float) -> Dat
     """Return the database of a URL, not connected yet.
 
     Args:
-        url: `sqlite:///path` or `postgresql://user@host/name`; None is the file of `default_path`.
+        url: one that `check_database_url` lets pass; None is the file of `default_path`.
         connections: at most so many at one time.
         timeout_s: for connecting, for a statement, and for waiting on others.
-
-    Raises:
-        ConfigError: no such database, or its driver is not installed. The URL is not quoted, it may hold a password.
     """
-    from service.feedback.sqlite import SqliteDatabase
-
     if url is None:
         return SqliteDatabase(default_path(), connections=connections, timeout_s=timeout_s)
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            "HAMLET_DATABASE_URL is no URL; write sqlite:///path or postgresql://user@host/name."
-        ) from None
-    kind = parsed.get_backend_name()
-    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return SqliteDatabase(Path(parsed.database or ""), connections=connections, timeout_s=timeout_s)
-    if kind in ("postgresql", "postgres"):
-        from service.feedback.postgres import PostgresDatabase
-
+    parsed = make_url(url)
+    if parsed.drivername in POSTGRES:
         return PostgresDatabase(parsed, connections=connections, timeout_s=timeout_s)
-    raise ConfigError(
-        "HAMLET_DATABASE_URL must begin with sqlite:/// and the path of a file, or with postgresql://; "
-        "nothing else keeps feedback on disk."
-    )
+    return SqliteDatabase(Path(parsed.database or ""), connections=connections, timeout_s=timeout_s)
 
 
 def default_path() -> Path:

@@ -15,7 +15,7 @@ from service.feedback.journal import SHOWN
 from service.feedback.report import StoredMessage
 from service.feedback.tables import entries, messages
 
-PAGE_ENTRIES = 500
+PAGE_ENTRIES = 200
 PAGE_BYTES = 4 * 1024 * 1024
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 
-from classifier.errors import ConfigError
 from service.feedback.causes import unavailable
 
 # Of the journal of one schema; a transaction holds it to its end, so commits come in the order of positions.
@@ -21,12 +20,7 @@ class PostgresDatabase:
     def __init__(self, url: URL, *, connections: int, timeout_s: float) -> None:
         self._timeout_ms = math.ceil(timeout_s * 1000)
         self._erased = False
-        try:
-            self._engine = self._make_engine(url.set(drivername="postgresql+psycopg"), connections, timeout_s)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"HAMLET_DATABASE_URL names PostgreSQL, which needs {error.name}: pip install 'hamlet[postgres]'."
-            ) from None
+        self._engine = self._make_engine(url.set(drivername="postgresql+psycopg"), connections, timeout_s)
 
     def _make_engine(self, url: URL, connections: int, timeout_s: float) -> Engine:
         engine = create_engine(

@@ -48,6 +48,21 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
     assert (load_settings().models, load_settings().api_keys) == (None, ())
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/x", "postgresql://u:secret@h:port/x", "feedback.db"],
+)
+def test_feedback_goes_to_disk_or_the_service_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    """A database that keeps nothing, or that we do not know, is refused by name, and its password is not printed."""
+    monkeypatch.setenv("HAMLET_DATABASE_URL", url)
+    assert main([]) == 2
+    told = capsys.readouterr().err
+    assert "HAMLET_DATABASE_URL" in told
+    assert "secret" not in told
+
+
 def test_a_misspelt_setting_is_noticed() -> None:
     """Variables with our prefix that are no settings are named, so that a typing mistake is not silent."""
     environment = {"HAMLET_PROT": "1", "HAMLET_PORT": "1", "hamlet_host": "x", "PATH": "/"}
