@@ -125,4 +125,6 @@ def load_active(settings: Settings) -> Classifier:
     classifier = SpamClassifier.load(active_folder(models), limits=limits)
     classifier.warm_up()
     classifier.self_test()
+    if classifier.use_bfloat16():
+        classifier.warm_up()
     return classifier
