@@ -5,7 +5,11 @@ given a leading space, so that "hello , world" and "hello, world" are the same i
 punctuation teach nothing by their spacing.
 """
 
+import re
+from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -13,6 +17,15 @@ from classifier.text import MARKERS
 
 PADDING = "<pad>"
 PADDING_ID = 0
+_PADDING_AS_TEXT = "< pad >"
+
+# Merges never cross white space or punctuation, so a text's ids are its pieces' ids one after the other. Only what
+# every tokenizer of ours takes for a border is one here: a space, and ASCII punctuation, which is a piece by itself.
+_PIECE = re.compile(r"[^ !-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]")
+# Pieces whose ids are remembered. Mail repeats itself: 96 of 100 pieces of 2,000 mails are in it, cold.
+_REMEMBERED_PIECES = 32_768
+# Longer ones are not remembered, so that nobody fills the memory with them: at most 20 characters, 80 ids a piece.
+_LONGEST_REMEMBERED = 20
 
 
 class TextTokenizer:
@@ -23,6 +36,7 @@ class TextTokenizer:
         self.vocabulary_size: int = tokenizer.get_vocab_size()
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         self.marker_ids: dict[str, int] = {marker: vocabulary[marker] for marker in MARKERS}
+        self._remembered = lru_cache(_REMEMBERED_PIECES)(self._encode)
 
     @classmethod
     def learn(cls, texts: Iterator[str], vocabulary_size: int, *, show_progress: bool = False) -> "TextTokenizer":
@@ -57,11 +71,22 @@ class TextTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; none for an empty one."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        pieces = _PIECE.findall(text)
+        if max(map(len, pieces), default=0) > _LONGEST_REMEMBERED:
+            return list(chain.from_iterable(map(self._piece, pieces)))
+        return list(chain.from_iterable(map(self._remembered, pieces)))
+
+    def _piece(self, piece: str) -> "array[int]":
+        return self._remembered(piece) if len(piece) <= _LONGEST_REMEMBERED else self._encode(piece)
+
+    def _encode(self, text: str) -> "array[int]":
+        return array("I", self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of several texts, on all cores."""
-        return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        """Return the ids of several texts, on all cores; those that `encode` returns, which remembers, one by one."""
+        # The library takes the padding token for itself where a mail writes it; `encode` sees three pieces.
+        texts = [text.replace(PADDING, _PADDING_AS_TEXT) for text in texts]
+        return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Return each id as a person would read it."""

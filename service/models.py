@@ -74,6 +74,9 @@ class Classifier(Protocol):
     def self_test(self) -> None:
         """Raise SelfTestError unless the golden messages get their scores."""
 
+    def use_bfloat16(self) -> bool:
+        """Score in bfloat16 from now on where the CPU computes in it; return whether."""
+
 
 class ActiveModel:
     """A model in service and since when. Requests keep the one they began with."""

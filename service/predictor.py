@@ -55,6 +55,8 @@ class Predictor:
         classifier = await self._loader.run(load)
         await self._thread.run(classifier.warm_up)
         await self._thread.run(classifier.self_test)
+        if await self._thread.run(classifier.use_bfloat16):
+            await self._thread.run(classifier.warm_up)
         return ActiveModel(classifier)
 
     async def score(self, batch: list[Work]) -> list[Score]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.message import _transfer_decode
-from classifier.mime import ParseLimits, read_tree
+from classifier.mime import _BLANK_LINE, _PARSER, ParseLimits, _regular_headers, read_tree
 from tests import hostile_mail
 from tests.conftest import corpus_mail, mail_files
 
@@ -88,3 +88,45 @@ def test_parts_are_counted_over_the_whole_tree() -> None:
     _, leaves = read_tree(raw, ParseLimits(max_parts=100), defects)
     assert len(leaves) <= 100
     assert "too_many_parts" in defects
+
+
+FIELD_LINES = st.sampled_from(
+    [
+        b"From x@y Mon Jan  1", b"From: a <a@b>", b"from:b", b"Subject: hi", b"SUBJECT:",
+        b"Subject:  \t", b"Reply-To: c@d",
+        b"Content-Type: text/html;", b"content-type:text/plain",
+        b"Content-Transfer-Encoding: base64", b" folded", b"\tmore",
+        b"Content-Disposition: attachment; filename=x", b"X-Other: Subject: no", b"Subjects: no",
+        b":", b"a b: c", b"--x",
+        b"Subject : spaced", b"X-8bit: \xff\xc3", b"Subject: \xe4", b" ", b"\x0bSubject: vt", b"X: " + b"y" * 5000,
+        b"Subject: " + b"z" * 5000, b"Content-Language: de", b"Subject: a\rFrom: b",
+    ]
+)  # fmt: skip
+READ = ("subject", "from", "reply-to", "content-type", "content-transfer-encoding", "content-disposition")
+
+
+@given(st.lists(FIELD_LINES, max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
+def test_a_regular_header_block_has_the_fields_that_the_standard_library_finds(
+    lines: list[bytes], line_end: bytes, closed: bool
+) -> None:
+    """Cut by us or read line by line, the fields are the same to the character; irregular blocks are left to it."""
+    block = line_end.join(lines) + line_end * (2 if closed else 1)
+    ours = _regular_headers(block)
+    if ours is not None:
+        library = _PARSER.parsebytes(block, headersonly=True)
+        assert [(k.lower(), v) for k, v in ours.raw_items() if k.lower() in READ] == [
+            (k.lower(), v) for k, v in library.raw_items() if k.lower() in READ
+        ]
+        assert bool(ours.keys()) == bool(library.keys())
+        assert not library.defects
+        assert not library.get_payload()
+
+
+def test_real_header_blocks_are_regular(corpora: Path) -> None:
+    """The fast way is the usual one: of a thousand mails hardly any needs the library's line reader."""
+    mails = list(corpus_mail(corpora))[::15]
+    irregular = 0
+    for raw in mails:
+        blank = _BLANK_LINE.search(raw)
+        irregular += blank is not None and _regular_headers(raw[: blank.end()]) is None
+    assert irregular < len(mails) / 50

@@ -7,7 +7,7 @@ from torch import nn
 
 from classifier.encoding import EncodingConfig, make_batch
 from classifier.errors import ConfigError
-from classifier.network import Cell, NetworkConfig, SpamNetwork, score_batch
+from classifier.network import _WINDOWS_AT_A_TIME, Cell, NetworkConfig, SpamNetwork, score_batch
 
 ENCODING = EncodingConfig(window_tokens=16, head_tokens=64, tail_tokens=16)
 CPU = torch.device("cpu")
@@ -36,6 +36,17 @@ def test_a_score_does_not_depend_on_its_batch_mates(cell: Cell) -> None:
         alone = torch.cat([score_batch(net, make_batch([message], ENCODING), CPU) for message in messages()])
     assert together.std() > 0.1
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_scores_are_those_that_gradients_are_taken_of(cell: Cell) -> None:
+    """Without a gradient windows are read by length, in groups; the logits are the same."""
+    net = network(cell)
+    batch = make_batch(messages(60), ENCODING)
+    assert len(batch.lengths_W) > 2 * _WINDOWS_AT_A_TIME
+    with torch.no_grad():
+        scored = score_batch(net, batch, CPU)
+    torch.testing.assert_close(scored, score_batch(net, batch, CPU).detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_two_directions_equal_the_packed_bidirectional_reference() -> None:

@@ -1,9 +1,15 @@
 """Mail to score."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from classifier.artifact import active_folder, bundled_models
 from classifier.encoding import PreparedMessage
-from classifier.pipeline import SpamClassifier
+from classifier.pipeline import Score, SpamClassifier
 from tests.classifier.models import ENCODING, small_artifact
-from tests.conftest import mail_files
+from tests.conftest import corpus_mail, mail_files
 
 
 def test_scores_come_in_the_order_given_and_do_not_depend_on_company() -> None:
@@ -38,3 +44,57 @@ def test_a_message_without_tokens_has_a_score() -> None:
     """Headers alone leave nothing to read; the network still answers."""
     score = SpamClassifier(small_artifact()).score([PreparedMessage([], False)])[0]
     assert 0 < score.probability < 1
+
+
+@pytest.fixture
+def bfloat16_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without instructions for it computes in bfloat16 all the same, only slowly."""
+    monkeypatch.setattr("classifier.pipeline.computes_in_bfloat16", lambda: True)
+
+
+def test_bfloat16_is_used_only_where_the_cpu_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere it would be slower than float32."""
+    monkeypatch.setattr("classifier.pipeline.computes_in_bfloat16", lambda: False)
+    assert not SpamClassifier(small_artifact()).use_bfloat16()
+
+
+@pytest.mark.usefixtures("bfloat16_anywhere")
+def test_bfloat16_is_not_used_where_a_golden_message_would_move() -> None:
+    """A model that does not bear it is served in float32, to the same scores as before."""
+    artifact = small_artifact()
+    artifact.golden[0] = replace(artifact.golden[0], spam_probability=artifact.golden[0].spam_probability + 0.01)
+    classifier = SpamClassifier(artifact)
+    prepared = classifier.prepare(b"Subject: x\n\nhello")
+    before = classifier.score([prepared])
+    assert not classifier.use_bfloat16()
+    assert classifier.score([prepared]) == before
+
+
+def scores_in_both(mails: list[bytes]) -> tuple[SpamClassifier, list[Score], list[Score]]:
+    """Return the bundled model in bfloat16, and the scores of mails in float32 and in bfloat16."""
+    classifier = SpamClassifier.load(active_folder(bundled_models()))
+    prepared = [classifier.prepare(raw) for raw in mails]
+    exact = classifier.score(prepared)
+    assert classifier.use_bfloat16()
+    return classifier, exact, classifier.score(prepared)
+
+
+@pytest.mark.usefixtures("bfloat16_anywhere")
+def test_in_bfloat16_a_score_does_not_depend_on_company_either() -> None:
+    """Alone (which torch computes otherwise), in small batches and all together: the same to 1e-4."""
+    mails = [path.read_bytes() for path in mail_files("spam", "ham", "defects")]
+    classifier, _, together = scores_in_both(mails)
+    for size in (1, 2, 7):
+        for start in range(0, len(mails), size):
+            some = classifier.score([classifier.prepare(raw) for raw in mails[start : start + size]])
+            for one, other in zip(some, together[start:], strict=False):
+                assert abs(one.probability - other.probability) < 1e-4
+
+
+@pytest.mark.usefixtures("bfloat16_anywhere")
+def test_in_bfloat16_the_verdicts_are_those_of_float32(corpora: Path) -> None:
+    """On every thirtieth mail of all raw corpora no verdict changes, and no probability leaves the tolerance."""
+    _, exact, fast = scores_in_both(list(corpus_mail(corpora))[::30])
+    assert [score.verdict for score in fast] == [score.verdict for score in exact]
+    assert max(abs(one.probability - two.probability) for one, two in zip(fast, exact, strict=True)) < 0.001
+    assert fast != exact

@@ -1,10 +1,14 @@
 """Message to normalised text."""
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.message import MailFields, message_from_fields
+from classifier.message import MailFields, message_from_fields, read_mail
 from classifier.text import (
     ADDRESS,
     BODY,
@@ -25,6 +29,8 @@ from classifier.text import (
     message_text,
     normalise,
 )
+from tests.classifier.plain_text import plain_normalise
+from tests.conftest import corpus_mail
 
 
 def folded(text: str) -> str:
@@ -93,3 +99,63 @@ def test_folding_is_stable_and_bounded(text: str) -> None:
     once = folded(text)
     assert "\n" not in once
     assert len(once) <= 20 * len(text) + 10
+
+
+# What the expressions look for, whole and in pieces, and what keeps it apart.
+PIECES = [
+    "@", "ann", "(at)", ".", "+", "-", "_", " ", "  ", "\n", "\t", "> ", "| ", "http", "hxxps",
+    "HTTP", "ftp", "fTps", ":",
+    "/", "//", "www", "WWW.", "x.example", '"', "<", "A", "AB", "ABC", "ABC1", "a", "b", "B", "1",
+    "7", "000000", "1234567",
+    "aaaa", "!!!!!", "....", "redacted", "[REMOVED]", "redacted@redacted.com", "[[alternative HTML version deleted]]",
+    "x" * 39, "x" * 41, "y" * 66, "\u00a0", "\u2003", "\u0430", "\u03b1", "\u200b", "\u202e", "\uff26", "\U0001d405",
+    "\ue000", "\u017f", "\u212a", "\u0130", "\u0131", "\u00b5", "\u0301", "\u4e00", "\u00e4",
+    "\u00e4" * 5, "e\u0301" * 4,
+]  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.sampled_from([(10_000, 0), (30, 0), (30, 20)]))
+def test_the_short_cuts_change_nothing(text: str, kept: tuple[int, int]) -> None:
+    """Where an expression is passed over or applied to a stretch only, the plain row of them gives the same."""
+    if len(text) <= 16 * kept[0]:
+        assert normalise(text, *kept) == plain_normalise(text, *kept)
+
+
+def test_the_short_cuts_change_nothing_in_real_mail(corpora: Path) -> None:
+    """Every fifth mail of all raw corpora is the same character for character."""
+    for raw in list(corpus_mail(corpora))[::5]:
+        text = read_mail(raw).text[:100_000]
+        assert normalise(text, 16_000, 8_000) == plain_normalise(text, 16_000, 8_000)
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "at signs": lambda n: "@" * n,
+    "at signs apart": lambda n: "@ " * (n // 2),
+    "words and at signs": lambda n: "a @" * (n // 3),
+    "one local part": lambda n: "a." * (n // 2) + "@",
+    "hosts": lambda n: "a@b." * (n // 4),
+    "spaced letters": lambda n: "a_" * (n // 2) + " " + "a." * (n // 2) + "bc",
+    "capitals": lambda n: "ABC," * (n // 4) + "," * n,
+    "one capital word": lambda n: "A" * n + "a",
+    "schemes": lambda n: "http :" * (n // 6) + "www " * (n // 4),
+    "runs": lambda n: "".join(chr(0x4E00 + i % 5_000) * 4 for i in range(n // 4)),
+    "quotes": lambda n: "> " * (n // 2) + "\n>" * (n // 2),
+    "torn": lambda n: "a\u200b" * (n // 2),
+    "look-alikes": lambda n: "a\u0430" * (n // 2),
+    "digits": lambda n: "123456789" * (n // 9),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_time_grows_with_the_length_and_no_faster(name: str) -> None:
+    """Sixteen times the text takes about sixteen times as long, where going back and forth would take 256 times."""
+
+    def seconds(length: int) -> float:
+        text = HOSTILE[name](length)
+        started = time.process_time()
+        normalise(text, 10 * length, 0)
+        return time.process_time() - started
+
+    short = min(seconds(20_000) for _ in range(3))
+    assert min(seconds(320_000) for _ in range(2)) < 64 * max(short, 0.002)

@@ -1,10 +1,15 @@
 """Text to ids."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.text import MARKERS, SUBJECT, URL
+from classifier.artifact import active_folder, bundled_models, load_artifact
+from classifier.message import read_mail
+from classifier.text import MARKERS, SUBJECT, URL, message_text
 from classifier.tokenizer import TextTokenizer
+from tests.conftest import corpus_mail, mail_files
 
 TOKENIZER = TextTokenizer.learn(iter(["hello world , the meeting moves to ten o ' clock "] * 5), 400)
 
@@ -29,3 +34,30 @@ def test_every_text_has_ids_and_they_survive_saving(text: str) -> None:
     assert ids == TextTokenizer.from_json(TOKENIZER.to_json()).encode(text) == TOKENIZER.encode_batch([text])[0]
     assert bool(ids) == bool(text.strip())
     assert all(0 < token_id < TOKENIZER.vocabulary_size for token_id in ids)
+
+
+def test_a_mail_cannot_write_padding() -> None:
+    """The name of the padding token in a mail is text like any other."""
+    assert 0 not in TOKENIZER.encode("a <pad> b<pad>")
+    assert TOKENIZER.encode("a <pad> b<pad>") == TOKENIZER.encode_batch(["a <pad> b<pad>"])[0]
+
+
+@given(st.text(alphabet="ab0,.'\u2019\u3002<>_\u00e4\u4e00\u0301\u00a0\u2003\n " + SUBJECT + URL, max_size=50))
+def test_the_ids_of_a_text_are_the_ids_of_its_pieces(text: str) -> None:
+    """Remembering the ids of pieces changes no id: the library gives the same for the whole text."""
+    assert TOKENIZER.encode(text) == TOKENIZER.encode_batch([text])[0]
+
+
+def test_the_bundled_tokenizer_gives_the_same_ids_whole_and_in_pieces() -> None:
+    """On mail of every kind that the tests have, and again when every piece is remembered."""
+    tokenizer = TextTokenizer.from_json(load_artifact(active_folder(bundled_models())).tokenizer_json)
+    texts = [message_text(read_mail(path.read_bytes())) for path in mail_files("spam", "ham", "defects")]
+    for _ in range(2):
+        assert list(map(tokenizer.encode, texts)) == tokenizer.encode_batch(texts)
+
+
+def test_real_mail_has_the_same_ids_whole_and_in_pieces(corpora: Path) -> None:
+    """The same on every tenth mail of all raw corpora."""
+    tokenizer = TextTokenizer.from_json(load_artifact(active_folder(bundled_models())).tokenizer_json)
+    texts = [message_text(read_mail(raw)) for raw in list(corpus_mail(corpora))[::10]]
+    assert list(map(tokenizer.encode, texts)) == tokenizer.encode_batch(texts)

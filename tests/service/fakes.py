@@ -62,6 +62,9 @@ class FakeClassifier:
 
     def self_test(self) -> None: ...
 
+    def use_bfloat16(self) -> bool:
+        return False
+
 
 class FakeClock:
     """Stands still until told to advance."""
