@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks NAME...`: measure; exits with 1 when a figure misses its limit."""
+"""`python -m tests.benchmarks NAME...`: measure; exits with 1 when a promise is broken."""
 
 import argparse
 import importlib
@@ -20,7 +20,11 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; everything without")
-    parser.add_argument("--quick", action="store_true", help="at reduced length: does it run, do the promises hold")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a look at reduced length; figures that depend on the machine are shown, and fail nothing",
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(MEASUREMENTS)
     if unknown:
@@ -30,7 +34,7 @@ def main() -> int:
         started = time.monotonic()
         result = modules[name].measure(quick=options.quick)
         print(f"## {name}\n\n{result}\n\n{time.monotonic() - started:.0f} s\n", flush=True)
-        passed = passed and result.passed
+        passed = passed and (result.sound if options.quick else result.passed)
     return 0 if passed else 1
 
 

@@ -73,9 +73,10 @@ class Replies:
         return self.status.count(status)
 
     def per_second(self, status: int = 200) -> float:
-        """Return answers of this status a second, those that came after the end left out."""
-        in_time = np.array(self.done_s) <= self.ended_s
-        return float(np.sum(in_time & (np.array(self.status) == status))) / (self.ended_s - self.started_s)
+        """Return answers of this status a second; one that was under way at the end counts by its share before it."""
+        sent_N, done_N = (np.array(times)[np.isin(self.status, [status])] for times in (self.sent_s, self.done_s))
+        before_N = np.clip((self.ended_s - sent_N) / np.maximum(done_N - sent_N, 1e-9), 0, 1)
+        return float(np.sum(before_N)) / (self.ended_s - self.started_s)
 
     @property
     def cpu_share(self) -> float:

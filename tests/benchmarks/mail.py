@@ -43,6 +43,8 @@ class Sample:
 def sample_mail(count: int, seed: int = SEED) -> Sample:
     """Draw raw mails, every corpus of HAMLET_CORPORA by its size; of tests/mail where that is not set.
 
+    Where there are fewer, they come more than once.
+
     Raises:
         FileNotFoundError: HAMLET_CORPORA is set, and no raw mail is there.
     """
@@ -56,7 +58,6 @@ def sample_mail(count: int, seed: int = SEED) -> Sample:
     for mails in corpora.values():
         chance.shuffle(mails)
     every = [mail for mails in corpora.values() for mail in mails]
-    count = min(count, len(every))
     drawn = [every[place * len(every) // count] for place in range(count)]
     chance.shuffle(drawn)
     return Sample(drawn, ", ".join(corpora))

@@ -12,6 +12,7 @@ class Check:
     found: str
     wanted: str
     passed: bool
+    measured: bool  # a figure, which depends on the machine; else right or wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,22 @@ class Result:
         """Whether every figure keeps its limit."""
         return all(check.passed for check in self.checks)
 
+    @property
+    def sound(self) -> bool:
+        """Whether everything holds that is right or wrong on any machine."""
+        return all(check.passed or check.measured for check in self.checks)
+
     def at_most(self, what: str, found: float, limit: float, unit: str = "") -> None:
         """Hold a figure against the largest that is allowed."""
-        self.checks.append(Check(what, _figure(found, unit), f"at most {_figure(limit, unit)}", found <= limit))
+        self.checks.append(Check(what, _figure(found, unit), f"at most {_figure(limit, unit)}", found <= limit, True))
 
     def at_least(self, what: str, found: float, limit: float, unit: str = "") -> None:
         """Hold a figure against the smallest that is allowed."""
-        self.checks.append(Check(what, _figure(found, unit), f"at least {_figure(limit, unit)}", found >= limit))
+        self.checks.append(Check(what, _figure(found, unit), f"at least {_figure(limit, unit)}", found >= limit, True))
 
     def exactly(self, what: str, found: object, wanted: object) -> None:
         """Hold something against the only value that is right."""
-        self.checks.append(Check(what, str(found), str(wanted), found == wanted))
+        self.checks.append(Check(what, str(found), str(wanted), found == wanted, False))
 
     def __str__(self) -> str:
         parts = [*self.notes, *map(_markdown, self.tables)]

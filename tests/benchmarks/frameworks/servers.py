@@ -29,7 +29,7 @@ def make_venv() -> Path:
         return python
     print(f"== installing LitServe and Ray Serve into {VENV} (a minute or so)", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--quiet"]
     pip += ["-c", str(ROOT / "constraints.txt")]
     subprocess.run([*pip, "--no-deps", "--retries", "1", "-r", str(ROOT / "torch-cpu.txt")], check=True)
     subprocess.run([*pip, "-r", str(REQUIREMENTS), "--editable", f"{ROOT}[service]"], check=True)
