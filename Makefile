@@ -52,9 +52,10 @@ report: $(VENV)/training.installed corpora ## measure MODEL on the test part of 
 	@$(BIN)/python -m training evaluate --model "$(MODEL)" --data "$(HAMLET_CORPORA)" --part test --studies \
 	    --out reports/bundled $(ARGS)
 
-bench: $(VENV)/dev.installed ## measure messages per second, step by step
+bench: export HAMLET_CORPORA := $(HAMLET_CORPORA)
+bench: $(VENV)/dev.installed corpora ## measure speed and memory, beside others: docs/benchmarks.md
 	@echo "== measuring"
-	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 image: ## build the container image of the service, with docker
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) --tag $(IMAGE):latest $(ARGS) .

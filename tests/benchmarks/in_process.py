@@ -1,0 +1,137 @@
+"""Messages per second of each step from bytes to score, without a server, in processes of their own."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from classifier.threads import available_cores
+from tests.benchmarks.load import apart
+
+if TYPE_CHECKING:
+    from classifier.pipeline import SpamClassifier
+
+NETWORK = "network alone (ids to score), best batch"
+PIPELINE = "in-process pipeline, one process"
+PIPELINE_ALL_CORES = "in-process pipeline, one process a core"
+BATCH_MESSAGES = 32
+BATCHES_TRIED = (16, 32, 64, 128, 256)
+
+Item = TypeVar("Item")
+
+
+def step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """Return messages per second of each step, `seconds` each, on all cores where a step can use them."""
+    with _threads(available_cores()):
+        rates = apart(_step_rates, folder, raws, seconds)
+    return {**rates, PIPELINE_ALL_CORES: _rate_of_all_cores(folder, raws, seconds)}
+
+
+def scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
+    """Return the probability of spam of each mail, each scored alone."""
+    with _threads(available_cores()):
+        return apart(_scores, folder, raws)
+
+
+def _step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, float]:
+    classifier = _load(folder)
+
+    from classifier.message import parse_message
+    from classifier.text import message_text
+
+    texts = [message_text(parse_message(raw)) for raw in raws]
+    prepared = [classifier.prepare(raw) for raw in raws]
+    network = {
+        size: rate(classifier.score, prepared, seconds / len(BATCHES_TRIED), batch=size) for size in BATCHES_TRIED
+    }
+    best = max(network, key=lambda size: network[size])
+    return {
+        "parse (bytes to text), one core": rate(
+            lambda some: [message_text(parse_message(raw)) for raw in some], raws, seconds
+        ),
+        "tokenise (text to ids), one core": rate(
+            lambda some: list(map(classifier.tokenizer.encode, some)), texts, seconds
+        ),
+        f"{NETWORK} ({best})": rate(classifier.score, prepared, seconds, batch=best),
+        PIPELINE: rate(lambda some: _pipeline(classifier, some), raws, seconds),
+    }
+
+
+def _rate_of_all_cores(folder: Path, raws: Sequence[bytes], seconds: float) -> float:
+    context = get_context("spawn")
+    cores = available_cores()
+    together, rates = context.Barrier(cores), context.SimpleQueue()
+    workers = [
+        context.Process(target=_work, args=(folder, raws[core::cores], seconds, together, rates))
+        for core in range(cores)
+    ]
+    with _threads(1):
+        for worker in workers:
+            worker.start()
+    total: float = sum(rates.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    return total
+
+
+def rate(
+    step: Callable[[list[Item]], object], items: Sequence[Item], seconds: float, batch: int = BATCH_MESSAGES
+) -> float:
+    """Return messages per second of a step that is given the items in batches, again and again."""
+    batches = [list(items[start : start + batch]) for start in range(0, len(items), batch)]
+    for some in batches:  # once for every shape, and for what is loaded on first use
+        step(some)
+    done, started = 0, time.perf_counter()
+    while True:
+        for some in batches:
+            step(some)
+            done += len(some)
+            if time.perf_counter() - started >= seconds:
+                return done / (time.perf_counter() - started)
+
+
+def _scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
+    classifier = _load(folder)
+    return [classifier.score([classifier.prepare(raw)])[0].probability for raw in raws]
+
+
+def _work(folder: Path, raws: Sequence[bytes], seconds: float, together: Barrier, rates: "SimpleQueue[float]") -> None:
+    classifier = _load(folder)
+    together.wait()
+    rates.put(rate(lambda some: _pipeline(classifier, some), raws, seconds))
+
+
+def _pipeline(classifier: "SpamClassifier", raws: Sequence[bytes]) -> object:
+    return classifier.score(list(map(classifier.prepare, raws)))
+
+
+def _load(folder: Path) -> "SpamClassifier":
+    from classifier.pipeline import SpamClassifier
+
+    return SpamClassifier.load(folder)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let processes that are started inside use so many threads, set up as the service sets itself up."""
+    settings = {
+        "OMP_NUM_THREADS": str(number),
+        "MKL_NUM_THREADS": str(number),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,88 @@
+"""Half of the clients are killed while their messages wait: nothing is scored for them, and nobody else notices."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+from tests.benchmarks.in_process import scores
+from tests.benchmarks.load import JSON, Replies, Work, closed_loop
+from tests.benchmarks.mail import json_bodies, sample_mail
+from tests.benchmarks.results import Result
+from tests.benchmarks.running import hamlet, metric, model_folder, url
+from tests.service.process import Process
+
+STAYING_MESSAGES, LEAVING_MESSAGES = 64, 16  # a request
+SCORE_TOLERANCE = 1e-4  # of the contract
+SLOWER_AT_MOST = 1.25
+QUEUED_WITHIN_S = 60.0
+
+
+def measure(*, quick: bool) -> Result:
+    """Queue long mails of clients that stay, then short mails of clients that are killed; count what the model did."""
+    clients = 5 if quick else 16
+    mails = sorted(sample_mail(4096).raws, key=len)
+    leaving, staying = mails[: clients * LEAVING_MESSAGES], mails[-clients * STAYING_MESSAGES :]
+    with hamlet() as service:
+        alone = _send_and_kill(service, clients, staying, [])
+    with hamlet() as service:
+        beside = _send_and_kill(service, clients, staying, leaving)
+        scored = metric(service, "hamlet_batch_messages_sum")
+        dropped = metric(service, "hamlet_dropped_total", reason="cancelled")
+        still_ready = service.ready()
+    wanted = scores(model_folder(), staying)
+    wrong = sum(
+        abs(result["spam_probability"] - wanted[body * STAYING_MESSAGES + place]) > SCORE_TOLERANCE
+        for body, text in zip(beside.body, beside.text, strict=True)
+        for place, result in enumerate(json.loads(text)["results"])
+    )
+    result = Result(
+        notes=[
+            f"{clients} clients send {STAYING_MESSAGES} mails each, the longest of 4,096, then {clients} others "
+            f"{LEAVING_MESSAGES} each, the shortest; once all are queued, the process of the others gets SIGKILL."
+        ]
+    )
+    result.exactly("messages scored beyond those of the clients that stayed", int(scored) - len(staying), 0)
+    result.exactly("messages in hamlet_dropped_total, reason cancelled", int(dropped), len(leaving))
+    result.exactly("clients that stayed and got a 200", beside.count(200), clients)
+    result.exactly("their messages with another score than alone", wrong, 0)
+    result.exactly("ready afterwards", still_ready, True)
+    slower = (max(beside.done_s) - beside.started_s) / (max(alone.done_s) - alone.started_s)
+    result.at_most("their time against that without the others", slower, SLOWER_AT_MOST, "times")
+    return result
+
+
+def _send_and_kill(service: Process, clients: int, staying: list[bytes], leaving: list[bytes]) -> Replies:
+    """Return what the clients got that stay; each of them, and of those that leave, sends one request."""
+    context = get_context("spawn")
+    # For so short a time that each client sends once.
+    once = partial(closed_loop, clients=clients, seconds=0.02, warm_up_s=0.0, keep=True)
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        answers = process.submit(once, _work(service, staying, STAYING_MESSAGES))
+        _wait(lambda: _queued(service) >= len(staying), answers)
+        if leaving:
+            others = context.Process(target=once, args=(_work(service, leaving, LEAVING_MESSAGES),))
+            others.start()
+            _wait(lambda: _queued(service) >= len(staying) + len(leaving), answers)
+            others.kill()
+            others.join()
+        return answers.result()
+
+
+def _work(service: Process, raws: list[bytes], messages: int) -> Work:
+    return Work(url(service), json_bodies(raws, messages), JSON, messages)
+
+
+def _queued(service: Process) -> float:
+    """Messages that are or were queued."""
+    return metric(service, "hamlet_queue_messages") + metric(service, "hamlet_queue_seconds_count")
+
+
+def _wait(holds: Callable[[], bool], answers: "Future[Replies]") -> None:
+    end = time.monotonic() + QUEUED_WITHIN_S
+    while not holds():
+        if answers.done() or time.monotonic() > end:
+            raise RuntimeError("the messages were not all queued before the first were answered: send more of them")
+        time.sleep(0.005)
