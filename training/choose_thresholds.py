@@ -19,11 +19,17 @@ def choose_thresholds(
     A budget over all mail alike would be spent on the smallest and hardest corpora, which is where a new mailbox is
     most like.
     """
-    ham, spam = ~is_spam_N, is_spam_N
-    spam_from = _lowest(probabilities_N[ham], _weights(corpora_N[ham]), config.ham_loss_budget)
+    spam = is_spam_N
+    spam_from = lowest_spam_from(probabilities_N, is_spam_N, corpora_N, config.ham_loss_budget)
     leak_from = _lowest(-probabilities_N[spam], _weights(corpora_N[spam]), config.spam_leak_budget)
     spam_from = float(min(1.0, max(_EVEN, spam_from)))
     return Thresholds(ham_below=float(np.clip(-leak_from, 0.0, min(_EVEN, spam_from))), spam_from=spam_from)
+
+
+def lowest_spam_from(scores_N: Scores, is_spam_N: IsSpam, corpora_N: NDArray[np.str_], ham_loss_budget: float) -> float:
+    """Return the lowest threshold that loses at most the budget of the ham, on any scale that leans spam."""
+    ham = ~is_spam_N
+    return _lowest(scores_N[ham], _weights(corpora_N[ham]), ham_loss_budget)
 
 
 def _weights(corpora: NDArray[np.str_]) -> NDArray[np.float64]:

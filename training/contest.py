@@ -19,12 +19,13 @@ from torch import nn
 
 from classifier.errors import ConfigError
 from classifier.tokenizer import TextTokenizer
+from training.choose_thresholds import lowest_spam_from
 from training.config import TrainingConfig
 from training.corpus import Corpus, Texts
 from training.evaluate import ranking
 from training.evidence import fit_evidence
 from training.fit import fit_network, pick_device, predict_logits
-from training.measures import Scores
+from training.measures import Scores, share_interval
 from training.model import fit_deep, fit_model
 from training.peers import Bogofilter, MailFiles, SpamAssassin, require, write_mail_files
 from training.progress import say
@@ -56,7 +57,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Scores of the test and later parts, or of a sample of them, higher leaning spam, on the contender's own scale."""
+    """Scores of the test and later parts or of a sample of them, higher leaning spam, on the contender's own scale.
+
+    Those of the validation part too, for a threshold; without them there is none.
+    """
 
     places: NDArray[np.int64]
     scores: Scores
@@ -79,7 +83,8 @@ def fingerprint(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfig
 def contest(names: Sequence[str], task: Task) -> dict[str, dict[str, Any]]:
     """Return the result of each contender by its name: parameters, seconds, note, measures of the test and later parts.
 
-    The measures are those of `training.evaluate.ranking`, for all mail of a part and for each corpus.
+    The measures are those of `training.evaluate.ranking`, for all mail of a part and for each corpus; and what is lost
+    and caught at the threshold that keeps to the preset's budget on the validation part.
 
     Raises:
         ConfigError: a name is no contender's.
@@ -116,8 +121,9 @@ def _held(name: str, task: Task, folder: Path) -> dict[str, Any]:
     outcome = CONTENDERS[name](task, folder)
     seconds = time.monotonic() - started
     result: dict[str, Any] = {"parameters": outcome.parameters, "seconds": seconds, "note": outcome.note}
+    spam_from = _spam_from(task, outcome)
     for part in (Part.TEST, Part.LATER):
-        result[part.name.lower()] = _measures(task.corpus, outcome, part)
+        result[part.name.lower()] = _measures(task.corpus, outcome, part, spam_from)
     np.savez(folder / "scores.npz", places=outcome.places, scores=outcome.scores)
     beside = folder / "result.new"
     beside.write_text(json.dumps({"key": task.key, "result": result}, indent=2), encoding="utf-8")
@@ -125,18 +131,40 @@ def _held(name: str, task: Task, folder: Path) -> dict[str, Any]:
     return result
 
 
-def _measures(corpus: Corpus, outcome: Outcome, part: Part) -> dict[str, Any]:
+def _spam_from(task: Task, outcome: Outcome) -> float | None:
+    known = task.corpus.parts[outcome.places] == Part.VALIDATION
+    places = outcome.places[known]
+    if not len(places):
+        return None
+    is_spam, corpora = task.corpus.is_spam[places], task.corpus.corpora[places]
+    return lowest_spam_from(outcome.scores[known], is_spam, corpora, task.config.thresholds.ham_loss_budget)
+
+
+def _measures(corpus: Corpus, outcome: Outcome, part: Part, spam_from: float | None) -> dict[str, Any]:
     members = corpus.parts[outcome.places] == part
     places, scores = outcome.places[members], outcome.scores[members]
     is_spam, corpora = corpus.is_spam[places], corpus.corpora[places]
-    measures = {"all": ranking(scores, is_spam)}
+    measures = {"all": _of_group(scores, is_spam, spam_from)}
     for name in np.unique(corpora).tolist():
-        measures[name] = ranking(scores[corpora == name], is_spam[corpora == name])
+        measures[name] = _of_group(scores[corpora == name], is_spam[corpora == name], spam_from)
+    return measures
+
+
+def _of_group(scores: Scores, is_spam: NDArray[np.bool_], spam_from: float | None) -> dict[str, Any]:
+    measures = ranking(scores, is_spam)
+    if spam_from is not None:
+        for name, of_class in (("spam_caught", scores[is_spam]), ("ham_lost", scores[~is_spam])):
+            if len(of_class):
+                measures[name] = asdict(share_interval(int((of_class >= spam_from).sum()), len(of_class)))
     return measures
 
 
 def _unseen(corpus: Corpus) -> NDArray[np.int64]:
     return np.flatnonzero(np.isin(corpus.parts, (Part.TEST, Part.LATER)))
+
+
+def _scored_places(corpus: Corpus) -> NDArray[np.int64]:
+    return np.flatnonzero(np.isin(corpus.parts, (Part.VALIDATION, Part.TEST, Part.LATER)))
 
 
 def _network(build: Callable[[TrainingConfig], nn.Module], task: Task, folder: Path) -> Outcome:
@@ -160,24 +188,24 @@ def _ngrams(task: Task, folder: Path) -> Outcome:
 
 
 def _scored(network: nn.Module, task: Task) -> Outcome:
-    places = _unseen(task.corpus)
+    places = _scored_places(task.corpus)
     logits = predict_logits(network, task.corpus, places, task.config, pick_device())
     return Outcome(places, logits, sum(parameter.numel() for parameter in (*network.parameters(), *network.buffers())))
 
 
 def _tfidf(task: Task, folder: Path) -> Outcome:
     counts_NF = ngram_counts(task.texts, task.shared / "ngrams.npz")
-    train, unseen = task.corpus.places(Part.TRAIN), _unseen(task.corpus)
+    train, scored = task.corpus.places(Part.TRAIN), _scored_places(task.corpus)
     weights = message_weights(task.corpus, train, task.config.fit)
     model = TfidfRegression()
     say(f"tfidf: fitting on {len(train)} messages")
     model.fit(counts_NF[train], task.corpus.is_spam[train], weights[train])
-    return Outcome(unseen, model.score(counts_NF[unseen]), counts_NF.shape[1] + 1)
+    return Outcome(scored, model.score(counts_NF[scored]), counts_NF.shape[1] + 1)
 
 
 def _bogofilter(task: Task, folder: Path) -> Outcome:
     mails = task.mail_files()
-    places = _unseen(task.corpus)
+    places = _scored_places(task.corpus)
     peer = Bogofilter(folder / "words")
     say("bogofilter: learning")
     peer.train(*_spam_and_ham(task, mails, task.corpus.places(Part.TRAIN)))

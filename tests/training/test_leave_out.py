@@ -77,13 +77,16 @@ def test_leave_out_reports_each_and_takes_up_the_finished(
         assert result["near_copies_left_out"] > 0
         for of in result["contenders"].values():
             assert of["test"]["all"]["spam"] + of["test"]["all"]["ham"] == result["messages"]["test"]
+            assert 0 <= of["test"]["all"]["ham_lost"]["low"] <= of["test"]["all"]["ham_lost"]["value"] <= 1
         assert (tmp_path / "without" / name / "tokenizer.json").read_bytes() != (
             tmp_path / "prepared" / "tokenizer.json"
         ).read_bytes()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("without/*/*/result.json")}
     assert main(command) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("without/*/*/result.json")} == before
-    assert "| junk+list | 26 / 25 |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| junk+list | 26 / 25 |" in printed
+    assert "| at a threshold set on known mail | lstm | tfidf |" in printed
 
 
 def test_a_name_that_cannot_be_held_out_is_refused(
