@@ -34,7 +34,7 @@ FROM dependencies AS training-dependencies
 RUN pip install '.[training]' && pip uninstall --yes pip setuptools
 
 FROM dependencies AS service-dependencies
-RUN pip install '.[service]' && pip uninstall --yes pip setuptools
+RUN pip install '.[service,postgres]' && pip uninstall --yes pip setuptools
 
 
 FROM base AS training
@@ -68,8 +68,10 @@ COPY classifier classifier
 COPY service service
 # Compiled here, since the running container may write to its volume alone.
 RUN python -m compileall -q classifier service
+# Feedback goes to the volume, unless a PostgreSQL is named.
 ENV HAMLET_HOST=0.0.0.0 \
-    HAMLET_PORT=8000
+    HAMLET_PORT=8000 \
+    HAMLET_DATABASE_URL=sqlite:////var/lib/hamlet/feedback.db
 USER 10001:10001
 VOLUME /var/lib/hamlet
 EXPOSE 8000

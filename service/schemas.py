@@ -198,6 +198,12 @@ class QueueOut(BaseModel):
     queued_tokens: int
 
 
+class FeedbackHealth(BaseModel):
+    """The journal; it does not make the service unready."""
+
+    problem: str | None = Field(description="Why the last attempt to use the feedback database failed, if it did.")
+
+
 class Health(BaseModel):
     """Both probes, with details; `error` says why it is not ready."""
 
@@ -206,4 +212,5 @@ class Health(BaseModel):
     uptime_s: float
     model: ModelIdentity | None
     queue: QueueOut
+    feedback: FeedbackHealth
     error: ErrorDetail | None = None

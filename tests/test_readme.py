@@ -11,6 +11,7 @@ import pytest
 
 from tests.readme_tables import ROOT, with_tables
 from tests.service.process import Process
+from training.sources import SourceReport, read_sources
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CURLS = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if block.startswith("curl")]
@@ -51,6 +52,18 @@ def test_the_second_command_tells_ham_from_spam(service: Process) -> None:
     results = answer(CURLS[1], service)["results"]
     assert [result["id"] for result in results] == ["a", "b"]
     assert results[0]["verdict"] == "ham"
+
+
+def test_the_commands_for_teaching_teach(service: Process, tmp_path: Path) -> None:
+    """What the README says of feedback is learned, and the file that it exports is one that training reads."""
+    teach, export = [command for command in CURLS if "/v1/feedback" in command]
+    learned = answer(teach, service)
+    assert (learned["label"], learned["outcome"]) == ("ham", "learned")
+    assert answer(teach, service) == {"id": learned["id"], "label": "ham", "outcome": "already_learned"}
+    command = export.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=30, check=True)
+    (mail,) = read_sources([tmp_path / "feedback.jsonl"], report=SourceReport())
+    assert (mail.id, mail.label, mail.source) == (learned["id"], "ham", "feedback:ann")
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", README))))

@@ -6,8 +6,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from service.feedback.errors import RETRY_AFTER_S, FeedbackUnavailableError
 
-_DISK_FULL = "The disk of the feedback database is full; make room there, then send this again. Nothing was kept."
-_DISK_FAILED = "The disk of the feedback database is full or fails; see to it, then send this again. Nothing was kept."
+_DISK_FULL = "The disk of the feedback database is full; make room there, then send this again."
+_DISK_FAILED = "The disk of the feedback database is full or fails; see to it, then send this again."
 _AWAY = f"The feedback database cannot be reached, or is too busy; send this again in {RETRY_AFTER_S} s."
 
 

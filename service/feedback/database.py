@@ -14,6 +14,10 @@ from service.feedback.urls import POSTGRES
 class Database(Protocol):
     """A database with the journal in it. Everything here blocks, so it runs in the threads of the store."""
 
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """What the driver raises where SQLAlchemy does not stand between."""
+
     def prepare(self) -> None:
         """Make what has to be there before the first connection."""
 

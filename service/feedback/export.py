@@ -16,7 +16,7 @@ from service.feedback.report import StoredMessage
 from service.feedback.tables import entries, messages
 
 PAGE_ENTRIES = 200
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 
-from service.feedback.causes import unavailable
-
 # Of the journal of one schema; a transaction holds it to its end, so commits come in the order of positions.
 _ONE_WRITER = text("SELECT pg_advisory_xact_lock(hashtext('hamlet feedback'), hashtext(current_schema()))")
 
@@ -19,7 +17,7 @@ class PostgresDatabase:
 
     def __init__(self, url: URL, *, connections: int, timeout_s: float) -> None:
         self._timeout_ms = math.ceil(timeout_s * 1000)
-        self._erased = False
+        self._erased = 0
         self._engine = self._make_engine(url.set(drivername="postgresql+psycopg"), connections, timeout_s)
 
     def _make_engine(self, url: URL, connections: int, timeout_s: float) -> Engine:
@@ -49,6 +47,11 @@ class PostgresDatabase:
 
         return engine
 
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """What psycopg raises."""
+        return (self._engine.dialect.loaded_dbapi.Error,)
+
     def prepare(self) -> None:
         """Nothing: the database is made by whoever runs the server."""
 
@@ -68,25 +71,24 @@ class PostgresDatabase:
 
     def note_erased(self, connection: Connection) -> None:
         """Remember that there are dead rows; after a crash the server clears them by itself, only later."""
-        self._erased = True
+        self._erased += 1
 
     def purge(self) -> None:
         """Have the server clear the dead rows now; by itself it would wait for a fifth of the table to be dead."""
-        if not self._erased:
+        erased = self._erased
+        if not erased:
             return
-        self._erased = False
         connection = self._engine.raw_connection()
         try:
             driver: Any = connection.driver_connection
             driver.autocommit = True
             driver.execute("SET statement_timeout = 0")
             driver.execute("VACUUM feedback_entries, feedback_messages")
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            self._erased = True
-            raise unavailable(error) from error
         finally:
             connection.invalidate()  # its settings are not those of the others any more
             connection.close()
+        if self._erased == erased:  # else somebody has deleted meanwhile, and comes here next
+            self._erased = 0
 
     def close(self) -> None:
         """Close the connections."""

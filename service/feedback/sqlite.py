@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from service.feedback.causes import unavailable
 from service.feedback.errors import FeedbackUnavailableError
 
 RETRY_S = 0.02
@@ -57,6 +56,11 @@ class SqliteDatabase:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
+
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """What sqlite3 raises."""
+        return (sqlite3.Error,)
 
     def prepare(self) -> None:
         """Make the file, for its owner alone, and turn WAL on; the file remembers that."""
@@ -133,7 +137,5 @@ class SqliteDatabase:
         connection = self._engine.raw_connection()
         try:
             yield connection.driver_connection
-        except sqlite3.Error as error:
-            raise unavailable(error) from error
         finally:
             connection.close()

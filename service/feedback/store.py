@@ -49,6 +49,7 @@ class FeedbackStore:
         maintenance_s: float = MAINTENANCE_S,
     ) -> None:
         self._database = database
+        self._failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *database.driver_errors)
         self._timeout_s = timeout_s
         self._retention = timedelta(days=retention_days)
         self._maintenance_s = maintenance_s
@@ -134,7 +135,7 @@ class FeedbackStore:
         try:
             self._migrate_once()
             return job()
-        except (SQLAlchemyError, OSError) as error:
+        except self._failures as error:
             self._migrated = False  # whoever repairs a database may have to begin with an empty one
             problem = unavailable(error)
             log.error("feedback database: %s", problem, exc_info=error, extra={"fields": {"cause": cause_of(error)}})

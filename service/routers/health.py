@@ -48,6 +48,7 @@ async def health(state: State) -> Response:
             "queued_messages": state.batcher.queued_messages,
             "queued_tokens": state.batcher.queued_tokens,
         },
+        "feedback": {"problem": state.feedback.problem},
     }
     if reason is not None:
         content |= reason.body()

@@ -87,6 +87,16 @@ def test_compose_runs_the_service_read_only_and_without_privileges() -> None:
     assert [volume.split(":")[1] for volume in service["volumes"]] == [STATE] == [argument("service", "VOLUME")]
 
 
+def test_feedback_stays_when_a_container_goes() -> None:
+    """Alone the image keeps it in its volume; compose gives it a PostgreSQL with a volume, and the driver is there."""
+    assert f"HAMLET_DATABASE_URL=sqlite:///{STATE}/" in argument("service", "ENV")
+    assert "postgres]" in argument("service-dependencies", "RUN")
+    assert compose_service()["environment"]["HAMLET_DATABASE_URL"].startswith("postgresql://")
+    database = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["database"]
+    assert database["volumes"] == ["feedback:/var/lib/postgresql/data"]
+    assert "ports" not in database
+
+
 def test_the_port_is_the_same_everywhere() -> None:
     """What compose publishes is what the image exposes, listens on and checks."""
     assert [port.split(":")[-1] for port in compose_service()["ports"]] == [argument("service", "EXPOSE")]
