@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+# Workers are heard every second; one that is late by less than this is busy, not stuck.
+SHORTEST_SILENCE_S = 5.0
 # After the drain uvicorn closes connections for up to 5 s.
 END_MARGIN_S = 10.0
 
@@ -78,7 +80,10 @@ class Supervisor:
             asyncio.create_task(self._keep(number, listening, metrics))
             for number in range(1, self._settings.workers + 1)
         ]
-        await self._draining.wait()
+        draining = asyncio.create_task(self._draining.wait())
+        await asyncio.wait((draining, *keeping), return_when=asyncio.FIRST_COMPLETED)
+        if not self._draining.is_set():
+            self._drain()
         # Only the workers hold the socket now: when the last one closes it, a connection is refused, not left waiting.
         listening.close()
         _, late = await asyncio.wait(
@@ -96,7 +101,10 @@ class Supervisor:
     def _signalled(self, number: signal.Signals) -> None:
         if not self._draining.is_set():
             log.info("draining", extra={"fields": {"signal": number.name, "workers": len(self._workers)}})
-            self._draining.set()
+        self._drain()
+
+    def _drain(self) -> None:
+        self._draining.set()
         self._send_signal(signal.SIGTERM)  # the second one makes a worker end at once
 
     def _send_signal(self, number: signal.Signals) -> None:
@@ -121,8 +129,6 @@ class Supervisor:
                 return
             if not self._was_ready:
                 self._failed(f"worker {number} ended with {_how(code)} before any could answer")
-                self._draining.set()
-                self._send_signal(signal.SIGTERM)
                 return
             is_first = False
             pause_s = 0.0 if worker.serving else min(max(pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
@@ -203,7 +209,7 @@ class Supervisor:
             await asyncio.sleep(TICK_S)
             for worker in self._workers:
                 worker.silent_ticks += worker.heard
-                if worker.silent_ticks * TICK_S > self._settings.stall_s:
+                if worker.silent_ticks * TICK_S >= max(self._settings.stall_s, SHORTEST_SILENCE_S):
                     log.error("killing worker %d: nothing heard for %d s", worker.number, worker.silent_ticks * TICK_S)
                     with contextlib.suppress(ProcessLookupError):
                         worker.process.kill()

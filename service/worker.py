@@ -9,7 +9,7 @@ from typing import Any
 
 from classifier.errors import HamletError
 from service.app import create_app
-from service.channel import Channel, Content
+from service.channel import Channel, ChannelClosedError, Content
 from service.errors import ApiError, ErrorCode, api_error
 from service.logs import configure_logging
 from service.server import DrainingServer, make_server
@@ -110,7 +110,10 @@ class Worker:
 
 
 async def _activate_everywhere(channel: Channel, version: str) -> dict[str, Any]:
-    answer = await channel.ask(what="activate", version=version)
+    try:
+        answer = await channel.ask(what="activate", version=version)
+    except ChannelClosedError:
+        raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.") from None
     if "error" in answer:
         raise ApiError(ErrorCode(answer["error"]["code"]), answer["error"]["message"])
     return answer

@@ -70,3 +70,10 @@ def test_the_commands_for_teaching_teach(service: Process, tmp_path: Path) -> No
 def test_paths_that_are_named_exist(path: str) -> None:
     """What the README points to is there; runs are made by the reader."""
     assert path.startswith("runs/") or Path(ROOT / path).exists()
+
+
+def test_the_commands_that_change_the_model_do(service: Process) -> None:
+    """The version that is listed as active can be activated, as the README shows it."""
+    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "/activate" in block]
+    activated = answer(block, service)
+    assert activated["version"] == activated["previous"] == service.client.get("/v1/model").json()["version"]

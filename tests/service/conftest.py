@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.state import ServiceState
 from tests.service.databases import postgres_schema
 from tests.service.fakes import FakeClassifier
+from tests.service.versions import Versions, make_versions
 
 OpenApp = Callable[..., AbstractAsyncContextManager[tuple[httpx.AsyncClient, ServiceState]]]
 
@@ -33,6 +34,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     else:
         with postgres_schema() as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    """A folder of real versions; each test says which is active."""
+    return make_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The service in a process of its own, on a free port."""
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ START_TIMEOUT_S = 60.0
 class Process:
     """`python -m service` on a free port."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "service")
+
     def __init__(self, log: Path, **settings: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -29,7 +32,7 @@ class Process:
         environment = {**os.environ, "HAMLET_DATABASE_URL": database, "HAMLET_PORT": str(self.port), **settings}
         self.log = log
         with log.open("wb") as lines:
-            self.process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment, stderr=lines)
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=environment, stderr=lines)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
@@ -42,6 +45,10 @@ class Process:
                 pass
             time.sleep(0.01)
         raise TimeoutError(f"the service did not get there:\n{self.log.read_text()}")
+
+    def fresh_get(self, path: str) -> httpx.Response:
+        """Return an answer over a connection of its own, which any of several workers may take."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
 
     def ready(self) -> bool:
         return self.client.get("/health/ready").status_code == 200
@@ -58,6 +65,18 @@ class Process:
         assert response.status_code == 200, response.text
         result: dict[str, Any] = response.json()["result"]
         return result
+
+    def log_lines(self, message: str) -> list[dict[str, Any]]:
+        """Return the lines of the log with this message."""
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["message"] == message]
+
+    def worker_pids(self) -> dict[int, int]:
+        """Return the process of each worker by its number, the latest one; only those that serve."""
+        return {line["worker"]: line["pid"] for line in self.log_lines("worker serving")}
+
+    def workers_ready(self) -> float:
+        return self.metric("hamlet_workers_ready")
 
     def metric(self, name: str, **labels: str) -> float:
         """Return a sample of /metrics; 0.0 where it is not there yet."""
@@ -81,3 +100,12 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class UnprivilegedProcess(Process):
+    """One that keeps to the modes of files and folders even where the tests run as root."""
+
+    command = (
+        *(("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override") if os.geteuid() == 0 else ()),
+        *Process.command,
+    )

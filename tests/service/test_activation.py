@@ -1,5 +1,9 @@
 """Swaps between real versions, in a real process."""
 
+import os
+import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,21 +12,17 @@ import pytest
 
 from classifier.artifact import activate
 from tests.service.load import clients
-from tests.service.process import Process
-from tests.service.versions import MAILS, TOLERANCE, Versions, make_versions
+from tests.service.process import Process, UnprivilegedProcess
+from tests.service.versions import MAILS, TOLERANCE, Versions
 
 POLL_S = 0.2
-
-
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
-    return make_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
 def process(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """One process for all tests of this file."""
     log = tmp_path_factory.mktemp("log") / "stderr"
+    activate(versions.folder, versions.first)
     with Process(log, HAMLET_MODELS=str(versions.folder), HAMLET_MODELS_POLL_S=str(POLL_S)) as process:
         process.wait_until(process.ready)
         yield process
@@ -136,6 +136,7 @@ def reloads(process: Process, result: str) -> float:
 
 def test_activation_needs_the_admin_key(versions: Versions, tmp_path: Path) -> None:
     """A key for scoring lists the versions and does not change them."""
+    activate(versions.folder, versions.first)
     settings = {"HAMLET_API_KEYS": "scoring", "HAMLET_ADMIN_KEYS": "boss", "HAMLET_MODELS": str(versions.folder)}
 
     with Process(tmp_path / "stderr", **settings) as guarded:
@@ -144,3 +145,33 @@ def test_activation_needs_the_admin_key(versions: Versions, tmp_path: Path) -> N
             guarded.client.headers["Authorization"] = f"Bearer {key}"
             assert activation(guarded, versions.first).status_code == status
             assert guarded.client.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_that_cannot_be_written_still_lets_versions_be_swapped(
+    versions: Versions, tmp_path: Path, workers: int
+) -> None:
+    """The answer says that the next start will not know; the file counts again once somebody else changes it."""
+    folder = shutil.copytree(versions.folder, tmp_path / "models")
+    activate(folder, versions.first)
+    settings = {"HAMLET_MODELS": str(folder), "HAMLET_MODELS_POLL_S": str(POLL_S), "HAMLET_WORKERS": str(workers)}
+    folder.chmod(0o555)
+    with UnprivilegedProcess(tmp_path / "stderr", **settings) as process:
+        process.wait_until(lambda: process.workers_ready() == workers)
+        activated = activation(process, versions.second)
+        assert (activated.status_code, activated.json()["recorded"]) == (200, False), activated.text
+        assert (folder / "active").read_text().strip() == versions.first
+        looks = time.monotonic() + 5 * POLL_S
+        while time.monotonic() < looks:
+            assert process.fresh_get("/v1/model").json()["version"] == versions.second
+        if workers > 1:  # one that starts now has to be told
+            killed = process.worker_pids()[2]
+            os.kill(killed, signal.SIGKILL)
+            process.wait_until(lambda: process.worker_pids()[2] != killed)
+            for _ in range(10):
+                assert process.fresh_get("/v1/model").json()["version"] == versions.second
+        activate(folder, versions.second)  # this test may write, the service may not
+        activate(folder, versions.first)
+        for _ in range(10):
+            process.wait_until(lambda: process.fresh_get("/v1/model").json()["version"] == versions.first)
+        assert process.end() == 0

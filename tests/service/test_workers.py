@@ -1,27 +1,24 @@
 """Several worker processes on one port, as people start them, with what can befall them."""
 
-import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service.metrics_folder import PREFIX, metrics_folder
 from service.threads import threads_of_worker
 from tests.service.load import clients
 from tests.service.process import Process
-from tests.service.versions import MAILS, TOLERANCE, Versions, make_versions
+from tests.service.versions import MAILS, TOLERANCE, Versions
 
 WORKERS = 2
 CONNECTIONS = 24
-
-
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
-    return make_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -30,27 +27,13 @@ def service(versions: Versions, tmp_path: Path) -> Iterator[Process]:
     settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_MODELS": str(versions.folder), "TMPDIR": str(tmp_path)}
     (versions.folder / "active").write_text(versions.first)
     with Process(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: workers_ready(process) == WORKERS)
+        process.wait_until(lambda: process.workers_ready() == WORKERS)
         yield process
-
-
-def workers_ready(process: Process) -> float:
-    return process.metric("hamlet_workers_ready")
-
-
-def log_lines(process: Process, message: str) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
-    return [line for line in lines if line["message"] == message]
-
-
-def pids(process: Process) -> dict[int, int]:
-    """Return the process of each worker by its number, the latest one."""
-    return {int(str(line["worker"])): int(str(line["pid"])) for line in log_lines(process, "worker serving")}
 
 
 def on_every_worker(process: Process, path: str) -> list[httpx.Response]:
     """Return the answers over many new connections, which spread over the workers."""
-    return [httpx.get(f"http://127.0.0.1:{process.port}{path}", timeout=30) for _ in range(CONNECTIONS)]
+    return [process.fresh_get(path) for _ in range(CONNECTIONS)]
 
 
 def test_workers_share_the_cores() -> None:
@@ -76,7 +59,7 @@ def test_workers_answer_on_one_port_as_one_service(service: Process, versions: V
     info = {"version": versions.first, "digest": model["digest"]}
     assert service.metric("hamlet_model_info", **info) == 1
     assert service.metric("hamlet_ready") == 1
-    served = {line["worker"] for line in log_lines(service, "request") if line["route"] == "/v1/predict"}
+    served = {line["worker"] for line in service.log_lines("request") if line["route"] == "/v1/predict"}
     assert served == {1, 2}, "one worker did all the work"
 
 
@@ -100,15 +83,15 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
     """After kill -9 new requests are answered throughout; the new worker has the activated version; counters go on."""
     assert service.client.post(f"/v1/models/{versions.second}/activate").status_code == 200
     counted = service.metric("hamlet_predictions_total", verdict="unsure")
-    killed = pids(service)[2]
+    killed = service.worker_pids()[2]
     os.kill(killed, signal.SIGKILL)
     until = time.monotonic() + 60
     statuses: set[int] = set()
-    while (pids(service)[2] == killed or workers_ready(service) < WORKERS) and time.monotonic() < until:
+    while (service.worker_pids()[2] == killed or service.workers_ready() < WORKERS) and time.monotonic() < until:
         statuses |= {one.status_code for one in on_every_worker(service, "/health/ready")}
         service.client.close()
         service.client = httpx.Client(base_url=service.client.base_url, timeout=30)
-    assert workers_ready(service) == WORKERS
+    assert service.workers_ready() == WORKERS
     assert statuses == {200}
     assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {versions.second}
     assert service.metric("hamlet_predictions_total", verdict="unsure") >= counted
@@ -117,31 +100,49 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
 
 def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> None:
     """A worker whose event loop stands still for HAMLET_STALL_S is killed, and another takes its place."""
-    settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "3", "HAMLET_MODELS": str(versions.folder)}
+    settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "5", "HAMLET_MODELS": str(versions.folder)}
     with Process(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: len(pids(process)) == WORKERS)
-        stopped = pids(process)[1]
+        process.wait_until(lambda: len(process.worker_pids()) == WORKERS)
+        stopped = process.worker_pids()[1]
         os.kill(stopped, signal.SIGSTOP)
-        process.wait_until(lambda: pids(process)[1] != stopped)
+        process.wait_until(lambda: process.worker_pids()[1] != stopped)
         process.wait_until(process.ready)
         assert process.end() == 0
 
 
-def test_sigterm_under_load_loses_no_accepted_request(service: Process, versions: Versions) -> None:
-    """Every request that a worker took on is answered in full, later ones are refused, and the exit code is 0."""
-    with clients(service.port, versions) as replies:
-        service.wait_until(lambda: replies.statuses.total() >= 50)
-        assert service.end() == 0
-    requests = [line for line in log_lines(service, "request") if line["route"] == "/v1/predict"]
+def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_path: Path) -> None:
+    """A batch that runs longer than HAMLET_STALL_S (here any large one) costs its worker its place, not the service."""
+    settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "0.01", "HAMLET_MODELS": str(versions.folder)}
+    with Process(tmp_path / "stderr", **settings) as process, ThreadPoolExecutor(1) as pool:
+        process.wait_until(lambda: len(process.worker_pids()) == WORKERS)
+        before = process.worker_pids()
+        work = pool.submit(process.scores, [b"Subject: long\n\n" + b"so many words " * 400] * 256)
+        process.wait_until(lambda: process.worker_pids() != before)
+        assert "has been busy for" in process.log.read_text()
+        process.wait_until(lambda: process.fresh_get("/health/ready").status_code == 200)
+        assert work.exception() is None or isinstance(work.exception(), AssertionError | httpx.TransportError)
+        assert process.end() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_under_load_loses_no_accepted_request(versions: Versions, tmp_path: Path, workers: int) -> None:
+    """Every request that was taken on is answered in full, later ones are refused, and the exit code is 0."""
+    settings = {"HAMLET_WORKERS": str(workers), "HAMLET_MODELS": str(versions.folder), "TMPDIR": str(tmp_path)}
+    with Process(tmp_path / "stderr", **settings) as process:
+        process.wait_until(lambda: process.workers_ready() == workers)
+        with clients(process.port, versions) as replies:
+            process.wait_until(lambda: replies.statuses.total() >= 50)
+            assert process.end() == 0
+        requests = [line for line in process.log_lines("request") if line["route"] == "/v1/predict"]
     assert {line["status"] for line in requests} <= {200, 503}
     assert sum(line["status"] == 200 for line in requests) == replies.statuses[200]
     assert (set(replies.statuses) - {200, 503}, replies.wrong) == (set(), [])
-    assert not list(service.log.parent.glob("hamlet-metrics-*")), "the folder of metrics was left behind"
+    assert not list(tmp_path.glob(f"{PREFIX}*")), "the folder of metrics was left behind"
 
 
 def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
     """After kill -9 of the supervisor nothing is left running, and the port is free."""
-    workers = pids(service)
+    workers = service.worker_pids()
     service.process.kill()
     service.process.wait()
     until = time.monotonic() + 30
@@ -158,3 +159,19 @@ def test_without_a_model_workers_end_with_a_sentence(tmp_path: Path) -> None:
         assert process.process.wait(60) == 1
         assert str(tmp_path / "active") in process.log.read_text()
         assert "Traceback" not in process.log.read_text()
+
+
+def test_what_a_killed_supervisor_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of metrics that nobody holds goes; one in use, one just made and other people's folders stay."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, young, other = (tmp_path / name for name in (f"{PREFIX}left", f"{PREFIX}young", "other"))
+    for folder in (left, young, other):
+        folder.mkdir()
+        (folder / "counter_1.db").touch()
+    os.utime(left, (0, 0))
+    with metrics_folder() as used:
+        os.utime(used, (0, 0))
+        with metrics_folder() as second:
+            assert sorted(tmp_path.iterdir()) == sorted([young, other, used, second])
+            assert not list(second.iterdir())
+    assert sorted(tmp_path.iterdir()) == sorted([young, other])
