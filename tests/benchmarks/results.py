@@ -1,5 +1,6 @@
 """What a measurement says: tables to read, and figures that hold or do not."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -65,8 +66,8 @@ class Result:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time for a table of milliseconds."""
-    return f"{seconds * 1000:,.1f}"
+    """Return a time for a table of milliseconds; nothing for NaN."""
+    return "" if math.isnan(seconds) else f"{seconds * 1000:,.1f}"
 
 
 def megabytes(size_bytes: float) -> str:
@@ -75,6 +76,8 @@ def megabytes(size_bytes: float) -> str:
 
 
 def _figure(value: float, unit: str) -> str:
+    if math.isnan(value):
+        return "none"
     if unit == "%":
         return f"{value:.1%}".replace("%", " %")
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
