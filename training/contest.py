@@ -27,7 +27,7 @@ from training.evidence import fit_evidence
 from training.fit import fit_network, pick_device, predict_logits
 from training.measures import Scores, share_interval
 from training.model import fit_deep, fit_model
-from training.peers import Bogofilter, MailFiles, SpamAssassin, require, write_mail_files
+from training.peers import Bogofilter, FastText, MailFiles, SpamAssassin, require, write_mail_files
 from training.progress import say
 from training.rivals import NETWORKS, TfidfRegression, ngram_counts
 from training.split import Part
@@ -227,6 +227,14 @@ def _spamassassin(task: Task, folder: Path, *, bayes: bool) -> Outcome:
     return Outcome(places, peer.score(mails.paths(places)), note=note)
 
 
+def _fasttext(task: Task, folder: Path) -> Outcome:
+    peer = FastText(folder / "model")
+    train, places = task.corpus.places(Part.TRAIN), _scored_places(task.corpus)
+    say(f"fasttext: fitting on {len(train)} messages")
+    peer.train((task.texts[place] for place in train.tolist()), task.corpus.is_spam[train].tolist())
+    return Outcome(places, peer.score(task.texts[place] for place in places.tolist()))
+
+
 def _spam_and_ham(task: Task, mails: MailFiles, places: NDArray[np.int64]) -> tuple[list[Path], list[Path]]:
     is_spam = task.corpus.is_spam[places]
     return mails.paths(places[is_spam]), mails.paths(places[~is_spam])
@@ -247,11 +255,13 @@ CONTENDERS: dict[str, Contender] = {
     "bogofilter": _bogofilter,
     "spamassassin": partial(_spamassassin, bayes=False),
     "spamassassin_bayes": partial(_spamassassin, bayes=True),
+    "fasttext": _fasttext,
 }
 _PROGRAMS = {
     "bogofilter": ("bogofilter",),
     "spamassassin": ("spamd",),
     "spamassassin_bayes": ("spamd", "sa-learn"),
+    "fasttext": ("fasttext",),
 }
 RIVALS = ("hamlet", *NETWORKS, "ngrams", "tfidf")
 PEERS = tuple(_PROGRAMS)

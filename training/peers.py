@@ -1,7 +1,8 @@
-"""Other people's filters on the same mail: bogofilter and SpamAssassin, as Debian packages them.
+"""Other people's programs on the same mail: bogofilter, SpamAssassin and fastText, as Debian packages them.
 
-They read mail, not our text: raw mail as it came but for the verdicts that filters before them wrote into it, which
-would tell them the answer. Where a corpus kept only fields, a minimal message is built of them: Subject, From, body.
+The two filters read mail, not our text: raw mail as it came but for the verdicts that filters before them wrote into
+it, which would tell them the answer. Where a corpus kept only fields, a minimal message is built of them: Subject,
+From, body. fastText classifies text, and gets ours.
 """
 
 import re
@@ -27,7 +28,7 @@ from training.progress import progress
 from training.sources import SourceReport, read_sources
 
 _DONE = "done"
-_PACKAGES = {"bogofilter": "bogofilter", "spamd": "spamd", "sa-learn": "spamassassin"}
+_PACKAGES = {"bogofilter": "bogofilter", "spamd": "spamd", "sa-learn": "spamassassin", "fasttext": "fasttext"}
 _START_SECONDS = 60.0
 # As the spamd protocol has it: "Spam: True ; 15.3 / 5.0".
 _SPAMD_SCORE = re.compile(rb"^Spam: \w+ ; (-?[\d.]+) / ", re.MULTILINE)
@@ -37,6 +38,8 @@ _VERDICTS = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _HEADER_END = re.compile(rb"\n\r?\n")
+# As its tutorial on text classification ends up, with fewer epochs: it reads long mail, not questions of one line.
+_FASTTEXT_OPTIONS = {"-lr": "1.0", "-epoch": "10", "-wordNgrams": "2", "-thread": "1", "-seed": "1"}
 _LINE_ENDS = re.compile(r"[\r\n\0]+")
 
 
@@ -192,6 +195,48 @@ class SpamAssassin:
                 finally:
                     daemon.terminate()
                     daemon.wait()
+
+
+class FastText:
+    """fastText's supervised classifier: a bag of words and pairs of words, embedded (Joulin et al. 2016)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = _found("fasttext")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._folder = folder
+
+    def train(self, texts: Iterable[str], is_spam: Iterable[bool]) -> None:
+        """Fit on texts, in the order given."""
+        mails = self._folder / "train.txt"
+        with mails.open("w", encoding="utf-8") as file:
+            for text, spam in zip(texts, is_spam, strict=True):
+                file.write(f"__label__{'spam' if spam else 'ham'} {_one_line(text)}\n")
+        options = [word for option in _FASTTEXT_OPTIONS.items() for word in option]
+        self._run(["supervised", "-input", str(mails), "-output", str(self._folder / "model"), *options])
+        mails.unlink()
+
+    def score(self, texts: Iterable[str]) -> Scores:
+        """Return the logit of each text, as many digits as it prints."""
+        mails = self._folder / "score.txt"
+        with mails.open("w", encoding="utf-8") as file:
+            file.writelines(f"{_one_line(text)}\n" for text in texts)
+        lines = self._run(["predict-prob", str(self._folder / "model.bin"), str(mails), "2"]).splitlines()
+        mails.unlink()
+        found = [dict(zip(line.split()[::2], map(float, line.split()[1::2]), strict=True)) for line in lines]
+        return np.array([np.log(of["__label__spam"] / of["__label__ham"]) for of in found], np.float64)
+
+    def _run(self, arguments: Sequence[str]) -> str:
+        done = subprocess.run(  # noqa: S603 no shell, and every argument is ours
+            [self._program, *arguments], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise PeerError(f"fasttext {arguments[0]} ended with status {done.returncode}: {done.stderr[-300:]}")
+        return done.stdout
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _settings(bayes: Path | None) -> list[str]:

@@ -11,7 +11,7 @@ from tests.conftest import MAIL, mail_files
 from training.config import load_preset
 from training.errors import DataError, PeerError
 from training.measures import one_minus_roca
-from training.peers import Bogofilter, SpamAssassin, as_raw, require, write_mail_files
+from training.peers import Bogofilter, FastText, SpamAssassin, as_raw, require, write_mail_files
 from training.prepare import prepare
 
 needs_bogofilter = pytest.mark.skipif(
@@ -44,6 +44,22 @@ def test_bogofilter_starts_with_an_empty_list(tmp_path: Path) -> None:
     unlearned = Bogofilter(tmp_path / "words")
     unlearned.train([], [])
     assert len(set(unlearned.score(mail_files("spam")).tolist())) == 1
+
+
+@pytest.mark.skipif(
+    not shutil.which("fasttext"), reason="fasttext is not installed: apt-get install fasttext to run this test"
+)
+def test_fasttext_learns_and_scores(tmp_path: Path) -> None:
+    """Texts of several lines are one each; the class it saw them in gets the higher logit, always the same."""
+    spam = ["win a prize\nnow", "cheap pills now"] * 20
+    ham = ["minutes of the\nmeeting", "see you at lunch"] * 20
+    scores = []
+    for name in ("one", "two"):
+        peer = FastText(tmp_path / name)
+        peer.train([*spam, *ham], [True] * 40 + [False] * 40)
+        scores.append(peer.score(["a prize\nof pills", "lunch\nmeeting", ""]))
+    assert scores[0][0] > 0 > scores[0][1]
+    assert scores[0].tolist() == scores[1].tolist()
 
 
 @needs_spamassassin
