@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.threads import threads_of_worker
 from tests.service.load import clients
 from tests.service.process import Process
 from tests.service.versions import MAILS, TOLERANCE, Versions, make_versions
@@ -51,11 +50,6 @@ def pids(process: Process) -> dict[int, int]:
 def on_every_worker(process: Process, path: str) -> list[httpx.Response]:
     """Return the answers over many new connections, which spread over the workers."""
     return [httpx.get(f"http://127.0.0.1:{process.port}{path}", timeout=30) for _ in range(CONNECTIONS)]
-
-
-def test_workers_share_the_cores() -> None:
-    """Each gets its whole share of the cores, and never less than one thread."""
-    assert [threads_of_worker(8, workers) for workers in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
 
 
 def test_workers_answer_on_one_port_as_one_service(service: Process, versions: Versions) -> None:
