@@ -7,6 +7,7 @@ builder that follows the HTML standard is not (20,000 unclosed `<b id=i>` before
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from lxml import etree
 
@@ -42,6 +43,7 @@ _INVISIBLE_STYLE = re.compile(
     r"display:none|visibility:hidden|font-size:[01](?:px|pt|em|%)?(?:[;! ]|$)|opacity:0(?:\.0\d*)?(?:[;! ]|$)"
     r"|max-height:0|max-width:0|mso-hide:all|text-indent:-\d{3}|color:transparent"
 )
+_LONGEST_REMEMBERED = 200  # characters of a style; no mail can fill the memory with longer ones
 _HOST = re.compile(r"(?:h[tx]{2}ps?://)?((?:[a-z0-9-]+\[?\.\]?)+[a-z]{2,24})(?:[/:?#]|$)")
 
 
@@ -116,7 +118,7 @@ class _Reader:
         if self._no_text_depth or tag in _NO_TEXT:
             self._no_text_depth += 1
             return
-        if self._hidden_depth or tag in _HIDING or _hides(attributes):
+        if self._hidden_depth or tag in _HIDING or (attributes and _hides(attributes)):
             self._hidden_depth += 1
         if tag in _BLOCKS:
             self._text("\n")
@@ -139,12 +141,11 @@ class _Reader:
 
     def data(self, text: str) -> None:
         if not self._no_text_depth:
-            self._text(text)
+            (self._hidden if self._hidden_depth else self._visible).append(text)
             if self._anchor is not None:
                 self._anchor_text.append(text)
 
-    def comment(self, text: str) -> None:
-        """Comments are neither seen nor hidden text: mail programs write them for each other."""
+    # No `comment`: comments are neither seen nor hidden text, for mail programs write them for each other.
 
     def close(self) -> None:
         self._close_anchor()
@@ -167,4 +168,14 @@ def _hides(attributes: dict[str, str]) -> bool:
     if "hidden" in attributes or attributes.get("type") == "hidden":
         return True
     style = attributes.get("style")
-    return style is not None and bool(_INVISIBLE_STYLE.search("".join(style[:2000].lower().split())))
+    if not style:
+        return False
+    return _is_invisible_again(style) if len(style) <= _LONGEST_REMEMBERED else _is_invisible(style)
+
+
+def _is_invisible(style: str) -> bool:
+    return bool(_INVISIBLE_STYLE.search("".join(style[:2000].lower().split())))
+
+
+# Newsletters write the same few styles at every cell.
+_is_invisible_again = lru_cache(2048)(_is_invisible)

@@ -34,7 +34,8 @@ _CHARSET_NAMES = re.compile(
     r"utf-(?:7|8|16|32)(?:-[bl]e)?|ascii|iso8859-\d+|iso2022_\w+|cp\d{3,4}|koi8-\w|mac-\w+|big5(?:hkscs)?|gb\w+|hz"
     r"|euc_\w+|shift_jis\w*|johab|tis-620|ptcp154|kz1048"
 )
-_URL = re.compile(r"(?:h[tx]{2}ps?://|www\.)[^\s<>\"]{1,2000}", re.IGNORECASE)
+# Begins with a set, to which `re` skips: a quarter of the time of the two words with IGNORECASE.
+_URL = re.compile(r"[HhWw](?:(?<=[Hh])[TtXx]{2}[Pp][Ss\u017f]?://|(?<=[Ww])[Ww]{2}\.)[^\s<>\"]{1,2000}")
 _LOOKS_LIKE_HTML = re.compile(r"\s*(?:<!doctype html|<html|<body|<head|<div|<table|<p>)", re.IGNORECASE)
 _MAX_LINKS = 500
 
@@ -287,8 +288,9 @@ def _clean(text: str) -> str:
     """No NUL, no lone surrogates, one kind of line end."""
     if "\0" in text:
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

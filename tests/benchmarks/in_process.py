@@ -113,7 +113,9 @@ def _pipeline(classifier: "SpamClassifier", raws: Sequence[bytes]) -> object:
 def _load(folder: Path) -> "SpamClassifier":
     from classifier.pipeline import SpamClassifier
 
-    return SpamClassifier.load(folder)
+    classifier = SpamClassifier.load(folder)
+    classifier.use_bfloat16()  # as the service does
+    return classifier
 
 
 @contextmanager

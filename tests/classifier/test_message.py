@@ -1,6 +1,8 @@
 """Bytes to Message."""
 
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier.errors import EmptyMessageError
-from classifier.message import MailFields, ParseLimits, message_from_fields, parse_message
+from classifier.message import _URL, MailFields, ParseLimits, message_from_fields, parse_message
 from classifier.text import message_text
 from tests import hostile_mail
 from tests.conftest import MAIL, mail_files
@@ -144,3 +146,50 @@ def test_decoded_bytes_are_capped() -> None:
     message = parse_message(raw, ParseLimits(max_decoded_bytes=100))
     assert len(message.text) <= 100
     assert "text_cut" in message.defects
+
+
+@given(
+    st.lists(
+        st.sampled_from(["http", "HTTPS", "hXxp", "htxp\u017f", "ww", "WWW", "w", ".", ":", "//", " ", "a", '"', "<"])
+    )
+)
+def test_page_addresses_are_found_as_by_the_plain_expression(pieces: list[str]) -> None:
+    """The expression that begins with a set of letters finds what the readable one finds."""
+    text = "".join(pieces)
+    plain = r"(?:h[tx]{2}ps?://|www\.)[^\s<>\"]{1,2000}"
+    assert _URL.findall(text) == re.findall(plain, text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("build", "size"),
+    [
+        (hostile_mail.many_parts, 50_000),
+        (hostile_mail.header_of_semicolons, 200_000),
+        (hostile_mail.header_of_quotes, 200_000),
+        (hostile_mail.many_headers, 12_000),
+        (hostile_mail.many_recipients, 12_000),
+        (hostile_mail.html_without_end, 100_000),
+        (hostile_mail.quadratic_html, 40_000),
+        (hostile_mail.nested_comments, 100_000),
+        (hostile_mail.open_angle_brackets, 800_000),
+        (hostile_mail.endless_attributes, 60_000),
+        (hostile_mail.endless_entities, 80_000),
+        (hostile_mail.many_links, 20_000),
+        (hostile_mail.long_word, 2_000_000),
+        (hostile_mail.broken_base64, 2_000_000),
+        (hostile_mail.carriage_returns, 1_600_000),
+        (hostile_mail.boundary_look_alikes, 200_000),
+    ],
+    ids=lambda case: getattr(case, "__name__", ""),
+)
+def test_time_grows_with_the_size_and_no_faster(build: Callable[[int], bytes], size: int) -> None:
+    """Sixteen times the mail takes about sixteen times as long, where a quadratic reader would take 256 times."""
+
+    def seconds(raw: bytes) -> float:
+        started = time.process_time()
+        message_text(parse_message(raw))
+        return time.process_time() - started
+
+    small, large = build(size // 16), build(size)
+    short = min(seconds(small) for _ in range(3))
+    assert min(seconds(large) for _ in range(2)) < 64 * max(short, 0.001)

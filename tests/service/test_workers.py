@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from service.metrics_folder import PREFIX, metrics_folder
-from service.threads import threads_of_worker
 from tests.service.load import clients
 from tests.service.process import Process
 from tests.service.versions import MAILS, TOLERANCE, Versions
@@ -34,11 +33,6 @@ def service(versions: Versions, tmp_path: Path) -> Iterator[Process]:
 def on_every_worker(process: Process, path: str) -> list[httpx.Response]:
     """Return the answers over many new connections, which spread over the workers."""
     return [process.fresh_get(path) for _ in range(CONNECTIONS)]
-
-
-def test_workers_share_the_cores() -> None:
-    """Each gets its whole share of the cores, and never less than one thread."""
-    assert [threads_of_worker(8, workers) for workers in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
 
 
 def test_workers_answer_on_one_port_as_one_service(service: Process, versions: Versions) -> None:
