@@ -25,12 +25,15 @@ from service.batcher_contract import (
 )
 from service.clock import Clock, SystemClock
 from service.fit_time import TimeEstimate
+from service.pace import Pace
 from service.selection import select_batch
 
 Payload = TypeVar("Payload")
 Output = TypeVar("Output")
 
 MAX_RETRY_AFTER_S = 60
+# Of the time to its deadline a request may be expected to take this share: some mails take longer than the mean.
+USABLE_SHARE = 0.7
 
 
 class Batcher(Generic[Payload, Output]):
@@ -47,6 +50,7 @@ class Batcher(Generic[Payload, Output]):
         self.estimate = TimeEstimate()
         self.messages_in_flight = 0
         self.queued_tokens = 0
+        self._pace = Pace()
         self._score = score
         self._observer = observer
         self._clock: Clock = clock or SystemClock()
@@ -85,8 +89,12 @@ class Batcher(Generic[Payload, Output]):
             self._loop_task.cancel()
             await asyncio.gather(self._loop_task, return_exceptions=True)
 
-    def predicted_wait_s(self, extra_tokens: int = 0) -> float:
-        """Return the expected seconds until everything queued, and `extra_tokens` more, is scored."""
+    def predicted_wait_s(self) -> float:
+        """Return the expected seconds until everything in flight is scored."""
+        return max(self._pace.seconds(self.messages_in_flight), self._queue_s(0))
+
+    def _queue_s(self, extra_tokens: int) -> float:
+        """The expected seconds until everything queued, and `extra_tokens` more, is scored."""
         tokens = self.queued_tokens + extra_tokens
         batches = max(
             math.ceil(tokens / self.limits.max_batch_tokens),
@@ -107,6 +115,8 @@ class Batcher(Generic[Payload, Output]):
             deadline: on the batcher's clock, in seconds.
         """
         self.check_room(messages, deadline)
+        if not self.messages_in_flight:
+            self._pace.begin(self._clock.now())
         self.messages_in_flight += messages
         return Reservation(self, messages, deadline)
 
@@ -115,13 +125,15 @@ class Batcher(Generic[Payload, Output]):
         if self._death is not None:
             raise WorkerDeadError(f"Nothing can be scored: {self._death}.")
         # A request alone is always let in, however large: refusing it would be refusing it for ever.
-        if self.messages_in_flight and self.messages_in_flight + messages > self.limits.max_messages_in_flight:
+        if not self.messages_in_flight:
+            return
+        if self.messages_in_flight + messages > self.limits.max_messages_in_flight:
             raise self._overloaded("messages", f"{self.messages_in_flight} messages are in flight already")
-        self._check_wait(deadline, tokens=0)
+        self._check_wait(self._queue_s(0), deadline)
+        self._check_wait(self._pace.seconds(self.messages_in_flight + messages) / USABLE_SHARE, deadline)
 
-    def _check_wait(self, deadline: float, tokens: int) -> None:
-        wait_s = self.predicted_wait_s(tokens)
-        if (self._queue or self._running) and self._clock.now() + wait_s > deadline:
+    def _check_wait(self, wait_s: float, deadline: float) -> None:
+        if self._clock.now() + wait_s > deadline:
             raise self._overloaded("deadline", f"The queue needs about {wait_s:.1f} s, which is past the deadline")
 
     def _overloaded(self, reason: str, what: str) -> OverloadedError:
@@ -135,7 +147,8 @@ class Batcher(Generic[Payload, Output]):
         tokens = sum(count for _, count in messages)
         if self._queue and self.queued_tokens + tokens > self.limits.max_queued_tokens:
             raise self._overloaded("tokens", f"{self.queued_tokens} tokens are queued already")
-        self._check_wait(deadline, tokens)
+        if self._queue or self._running:
+            self._check_wait(self._queue_s(tokens), deadline)
         now = self._clock.now()
         loop = asyncio.get_running_loop()
         waiting = [Waiting(payload, count, deadline, now, loop.create_future()) for payload, count in messages]
@@ -246,6 +259,7 @@ class Batcher(Generic[Payload, Output]):
                 batch[0].future.set_exception(failure)
             return
         seconds = self._clock.now() - started
+        self._pace.scored(len(batch), self._clock.now())
         self.estimate.observe(padded_tokens, seconds)
         self._observer.batch_scored(len(batch), tokens, padded_tokens, seconds)
         for one, output in zip(batch, outputs, strict=True):

@@ -237,6 +237,25 @@ async def test_a_wait_past_the_deadline_is_refused_at_once(make_bench: MakeBench
     await asyncio.gather(*tasks)
 
 
+async def test_messages_that_are_still_parsed_count_for_the_wait(make_bench: MakeBench) -> None:
+    """A batch that takes no time after parsing that takes a second: the second message in flight waits two."""
+    bench = await make_bench()
+    for _ in range(2):
+        with bench.batcher.reserve(1, LATER) as reservation:
+            await bench.clock.advance(1)  # parsing
+            await reservation.score([("a", 1)])
+        await bench.clock.advance(100)  # idle, which counts for nothing
+    with bench.batcher.reserve(1, LATER):
+        assert bench.batcher.predicted_wait_s() == pytest.approx(1)
+        with pytest.raises(OverloadedError) as refused:
+            bench.batcher.reserve(1, bench.clock.now() + 2.5)
+        assert (refused.value.reason, refused.value.retry_after_s) == ("deadline", 1)
+        with bench.batcher.reserve(1, bench.clock.now() + 3):
+            assert bench.batcher.predicted_wait_s() == pytest.approx(2)
+    with bench.batcher.reserve(1, bench.clock.now() + 0.1):  # alone it is always let in
+        pass
+
+
 async def test_a_dead_worker_fails_its_waiters(make_bench: MakeBench) -> None:
     """Nobody hangs on a worker that is gone: the running batch, the queue and later requests all get an error."""
     bench = await make_bench()
