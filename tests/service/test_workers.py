@@ -95,7 +95,7 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
     assert statuses == {200}
     assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {versions.second}
     assert service.metric("hamlet_predictions_total", verdict="unsure") >= counted
-    assert service.end() == 0
+    assert service.end() == 0, service.log.read_text()
 
 
 def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> 
         os.kill(stopped, signal.SIGSTOP)
         process.wait_until(lambda: process.worker_pids()[1] != stopped)
         process.wait_until(process.ready)
-        assert process.end() == 0
+        assert process.end() == 0, process.log.read_text()
 
 
 def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_pat
         assert "has been busy for" in process.log.read_text()
         process.wait_until(lambda: process.fresh_get("/health/ready").status_code == 200)
         assert work.exception() is None or isinstance(work.exception(), AssertionError | httpx.TransportError)
-        assert process.end() == 0
+        assert process.end() == 0, process.log.read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -132,7 +132,7 @@ def test_sigterm_under_load_loses_no_accepted_request(versions: Versions, tmp_pa
         process.wait_until(lambda: process.workers_ready() == workers)
         with clients(process.port, versions) as replies:
             process.wait_until(lambda: replies.statuses.total() >= 50)
-            assert process.end() == 0
+            assert process.end() == 0, process.log.read_text()
         requests = [line for line in process.log_lines("request") if line["route"] == "/v1/predict"]
     assert {line["status"] for line in requests} <= {200, 503}
     assert sum(line["status"] == 200 for line in requests) == replies.statuses[200]
