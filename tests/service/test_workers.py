@@ -14,7 +14,7 @@ import pytest
 from service.metrics_folder import PREFIX, metrics_folder
 from service.threads import threads_of_worker
 from tests.service.load import clients
-from tests.service.process import Process
+from tests.service.process import START_TIMEOUT_S, Process
 from tests.service.versions import MAILS, TOLERANCE, Versions
 
 WORKERS = 2
@@ -85,7 +85,7 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
     counted = service.metric("hamlet_predictions_total", verdict="unsure")
     killed = service.worker_pids()[2]
     os.kill(killed, signal.SIGKILL)
-    until = time.monotonic() + 60
+    until = time.monotonic() + START_TIMEOUT_S
     statuses: set[int] = set()
     while (service.worker_pids()[2] == killed or service.workers_ready() < WORKERS) and time.monotonic() < until:
         statuses |= {one.status_code for one in on_every_worker(service, "/health/ready")}
@@ -145,7 +145,7 @@ def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
     workers = service.worker_pids()
     service.process.kill()
     service.process.wait()
-    until = time.monotonic() + 30
+    until = time.monotonic() + START_TIMEOUT_S
     while any(Path(f"/proc/{pid}").exists() for pid in workers.values()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers.values())
@@ -156,7 +156,7 @@ def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
 def test_without_a_model_workers_end_with_a_sentence(tmp_path: Path) -> None:
     """What no restart can mend at the first start ends the service with 1 and says what was expected."""
     with Process(tmp_path / "stderr", HAMLET_MODELS=str(tmp_path), HAMLET_WORKERS="2") as process:
-        assert process.process.wait(60) == 1
+        assert process.process.wait(START_TIMEOUT_S) == 1
         assert str(tmp_path / "active") in process.log.read_text()
         assert "Traceback" not in process.log.read_text()
 
