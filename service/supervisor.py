@@ -30,6 +30,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 # Workers are heard every second; one that is late by less than this is busy, not stuck.
 SHORTEST_SILENCE_S = 5.0
+LONGEST_END_S = 30.0
 # After the drain uvicorn closes connections for up to 5 s.
 END_MARGIN_S = 10.0
 
@@ -205,11 +206,13 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Kill a worker whose event loop does not turn. Ticks are counted, so that a pause of all kills none."""
-        while True:
+        while not self._draining.is_set():  # an end has its own limit on time
             await asyncio.sleep(TICK_S)
             for worker in self._workers:
                 worker.silent_ticks += worker.heard
-                if worker.silent_ticks * TICK_S >= max(self._settings.stall_s, SHORTEST_SILENCE_S):
+                # One that has closed its channel is ending, and may take its time to leave Python.
+                silence_s = LONGEST_END_S if worker.reading.done() else SHORTEST_SILENCE_S
+                if worker.silent_ticks * TICK_S >= max(self._settings.stall_s, silence_s):
                     log.error("killing worker %d: nothing heard for %d s", worker.number, worker.silent_ticks * TICK_S)
                     with contextlib.suppress(ProcessLookupError):
                         worker.process.kill()

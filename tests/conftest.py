@@ -34,9 +34,6 @@ def corpus_mail(corpora: Path) -> Iterator[bytes]:
                 yield base64.b64decode(record["raw_b64"])
 
 
-# Threads that spin while they wait would take the cores from the processes that tests start, and from other runs.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 MAIL = Path(__file__).parent / "mail"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from service.metrics_folder import PREFIX, metrics_folder
 from tests.service.load import clients
-from tests.service.process import Process
+from tests.service.process import START_TIMEOUT_S, Process
 from tests.service.versions import MAILS, TOLERANCE, Versions
 
 WORKERS = 2
@@ -79,7 +79,7 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
     counted = service.metric("hamlet_predictions_total", verdict="unsure")
     killed = service.worker_pids()[2]
     os.kill(killed, signal.SIGKILL)
-    until = time.monotonic() + 60
+    until = time.monotonic() + START_TIMEOUT_S
     statuses: set[int] = set()
     while (service.worker_pids()[2] == killed or service.workers_ready() < WORKERS) and time.monotonic() < until:
         statuses |= {one.status_code for one in on_every_worker(service, "/health/ready")}
@@ -89,7 +89,7 @@ def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Proce
     assert statuses == {200}
     assert {one.json()["version"] for one in on_every_worker(service, "/v1/model")} == {versions.second}
     assert service.metric("hamlet_predictions_total", verdict="unsure") >= counted
-    assert service.end() == 0
+    assert service.end() == 0, service.log.read_text()
 
 
 def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> 
         os.kill(stopped, signal.SIGSTOP)
         process.wait_until(lambda: process.worker_pids()[1] != stopped)
         process.wait_until(process.ready)
-        assert process.end() == 0
+        assert process.end() == 0, process.log.read_text()
 
 
 def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_pat
         assert "has been busy for" in process.log.read_text()
         process.wait_until(lambda: process.fresh_get("/health/ready").status_code == 200)
         assert work.exception() is None or isinstance(work.exception(), AssertionError | httpx.TransportError)
-        assert process.end() == 0
+        assert process.end() == 0, process.log.read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -126,7 +126,7 @@ def test_sigterm_under_load_loses_no_accepted_request(versions: Versions, tmp_pa
         process.wait_until(lambda: process.workers_ready() == workers)
         with clients(process.port, versions) as replies:
             process.wait_until(lambda: replies.statuses.total() >= 50)
-            assert process.end() == 0
+            assert process.end() == 0, process.log.read_text()
         requests = [line for line in process.log_lines("request") if line["route"] == "/v1/predict"]
     assert {line["status"] for line in requests} <= {200, 503}
     assert sum(line["status"] == 200 for line in requests) == replies.statuses[200]
@@ -139,7 +139,7 @@ def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
     workers = service.worker_pids()
     service.process.kill()
     service.process.wait()
-    until = time.monotonic() + 30
+    until = time.monotonic() + START_TIMEOUT_S
     while any(Path(f"/proc/{pid}").exists() for pid in workers.values()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers.values())
@@ -150,7 +150,7 @@ def test_workers_end_when_their_supervisor_is_killed(service: Process) -> None:
 def test_without_a_model_workers_end_with_a_sentence(tmp_path: Path) -> None:
     """What no restart can mend at the first start ends the service with 1 and says what was expected."""
     with Process(tmp_path / "stderr", HAMLET_MODELS=str(tmp_path), HAMLET_WORKERS="2") as process:
-        assert process.process.wait(60) == 1
+        assert process.process.wait(START_TIMEOUT_S) == 1
         assert str(tmp_path / "active") in process.log.read_text()
         assert "Traceback" not in process.log.read_text()
 
