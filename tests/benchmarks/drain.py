@@ -13,6 +13,7 @@ from tests.benchmarks.running import hamlet, log_lines, url
 CLIENTS = 16
 BATCH_MESSAGES = 16
 END_WITHIN_S = 30.0
+ON_ITS_WAY_S = 0.5
 
 
 def measure(*, quick: bool) -> Result:
@@ -35,7 +36,9 @@ def measure(*, quick: bool) -> Result:
             logged = [line.get("status") for line in log_lines(service) if line.get("route") == "/v1/predict"]
         requests = list(zip(replies.sent_s, replies.done_s, replies.status, strict=True))
         pending += sum(sent < told_s < done for sent, done, _ in requests)
-        lost += sum(sent < told_s and status != 200 for sent, _, status in requests)
+        # One on its way at the signal may be read after it, and is then refused as it should be.
+        lost += sum(sent < told_s and status not in (200, 503) for sent, _, status in requests)
+        lost += sum(sent < told_s - ON_ITS_WAY_S and status == 503 for sent, _, status in requests)
         strange += sum(status not in (200, 503, NO_ANSWER) for _, _, status in requests)
         unsent += logged.count(200) - replies.count(200)
         accepted += replies.count(200)
@@ -47,7 +50,7 @@ def measure(*, quick: bool) -> Result:
         ]
     )
     result.at_least("requests under way at the signals", pending, rounds)
-    result.exactly("requests sent before the signal without a 200", lost, 0)
+    result.exactly("requests sent before the signal that were lost", lost, 0)
     result.exactly("answers of 200 that the service logged and no client got", unsent, 0)
     result.exactly("requests after it with anything but 200, 503 or a closed door", strange, 0)
     result.exactly("exit statuses", sorted(set(exits)), [0])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from typing import ParamSpec, TypeVar
 
 import aiohttp
@@ -100,6 +101,11 @@ def closed_loop(work: Work, *, clients: int, seconds: float, warm_up_s: float = 
     return uvloop.run(_closed(work, clients, seconds, keep))
 
 
+def one_each(work: Work, *, clients: int) -> Replies:
+    """Let each client send one request, all at once, and keep the answers; call it `apart`."""
+    return uvloop.run(_closed(work, clients, TIMEOUT_S, keep=True, requests_each=1))
+
+
 def open_loop(work: Work, *, per_second: float, seconds: float, keep: bool = False) -> Replies:
     """Send requests at random times, so many a second on average; call it `apart`."""
     return uvloop.run(_open(work, per_second, seconds, keep))
@@ -123,12 +129,14 @@ def require_all_200(replies: Replies) -> None:
         raise RuntimeError(f"expected 200 for every request, got {statuses}: look at the log of the server")
 
 
-async def _closed(work: Work, clients: int, seconds: float, keep: bool) -> Replies:
+async def _closed(work: Work, clients: int, seconds: float, keep: bool, requests_each: int | None = None) -> Replies:
     replies = Replies()
 
     async def client(number: int) -> None:
         place = number * len(work.bodies) // clients
-        while time.monotonic() < replies.ended_s:
+        for _ in count() if requests_each is None else range(requests_each):
+            if time.monotonic() >= replies.ended_s:
+                return
             if await _ask(session, work, place % len(work.bodies), time.monotonic(), replies, keep) == NO_ANSWER:
                 return
             place += 1

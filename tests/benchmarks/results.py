@@ -80,6 +80,8 @@ def _figure(value: float, unit: str) -> str:
         return "none"
     if unit == "%":
         return f"{value:.1%}".replace("%", " %")
+    if 0 < abs(value) < 0.005:
+        return f"{value:.1e} {unit}".strip()
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
     return f"{number} {unit}".strip()
 

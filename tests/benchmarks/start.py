@@ -16,7 +16,7 @@ from tests.service.process import ROOT, Process
 
 READY_WITHIN_S = 3.0
 
-# The parts of service.models.load_active in its order, in a fresh interpreter, as `python -m service` comes to them.
+# What service.predictor does in its order, in a fresh interpreter, as `python -m service` comes to them.
 _PARTS = """
 import sys, time
 begun = time.monotonic()
@@ -35,7 +35,10 @@ model.warm_up()
 warm = time.monotonic()
 model.self_test()
 tested = time.monotonic()
-print(begun, told, web, torch, loaded, warm, tested)
+if model.use_bfloat16():
+    model.warm_up()
+lighter = time.monotonic()
+print(begun, told, web, torch, loaded, warm, tested, lighter)
 """
 _NAMES = (
     "interpreter",
@@ -45,6 +48,7 @@ _NAMES = (
     "load and verify the model",
     "warm-up",
     "self-test",
+    "bfloat16 where the CPU has it, and warm-up again",
 )
 
 

@@ -4,25 +4,26 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 
 from tests.benchmarks.in_process import scores
-from tests.benchmarks.load import JSON, Replies, Work, closed_loop
+from tests.benchmarks.load import JSON, Replies, Work, one_each
 from tests.benchmarks.mail import json_bodies, sample_mail
 from tests.benchmarks.results import Result
 from tests.benchmarks.running import hamlet, metric, model_folder, url
 from tests.service.process import Process
 
 STAYING_MESSAGES, LEAVING_MESSAGES = 64, 16  # a request
-SCORE_TOLERANCE = 1e-4  # of the contract
+SCORE_TOLERANCE = 1e-4  # of the contract; rounding, which depends on the machine
+MIXED_UP_FROM = 1e-3  # more than rounding
 SLOWER_AT_MOST = 1.25
 QUEUED_WITHIN_S = 60.0
 
 
 def measure(*, quick: bool) -> Result:
     """Queue long mails of clients that stay, then short mails of clients that are killed; count what the model did."""
-    clients = 5 if quick else 16
+    clients = 8 if quick else 16
     mails = sorted(sample_mail(4096).raws, key=len)
     leaving, staying = mails[: clients * LEAVING_MESSAGES], mails[-clients * STAYING_MESSAGES :]
     with hamlet() as service:
@@ -33,11 +34,11 @@ def measure(*, quick: bool) -> Result:
         dropped = metric(service, "hamlet_dropped_total", reason="cancelled")
         still_ready = service.ready()
     wanted = scores(model_folder(), staying)
-    wrong = sum(
-        abs(result["spam_probability"] - wanted[body * STAYING_MESSAGES + place]) > SCORE_TOLERANCE
+    apart = [
+        abs(result["spam_probability"] - wanted[body * STAYING_MESSAGES + place])
         for body, text in zip(beside.body, beside.text, strict=True)
         for place, result in enumerate(json.loads(text)["results"])
-    )
+    ]
     result = Result(
         notes=[
             f"{clients} clients send {STAYING_MESSAGES} mails each, the longest of 4,096, then {clients} others "
@@ -47,7 +48,9 @@ def measure(*, quick: bool) -> Result:
     result.exactly("messages scored beyond those of the clients that stayed", int(scored) - len(staying), 0)
     result.exactly("messages in hamlet_dropped_total, reason cancelled", int(dropped), len(leaving))
     result.exactly("clients that stayed and got a 200", beside.count(200), clients)
+    wrong = sum(difference > MIXED_UP_FROM for difference in apart)
     result.exactly("their messages with another score than alone", wrong, 0)
+    result.at_most("largest difference of a score from that alone", max(apart), SCORE_TOLERANCE)
     result.exactly("ready afterwards", still_ready, True)
     slower = (max(beside.done_s) - beside.started_s) / (max(alone.done_s) - alone.started_s)
     result.at_most("their time against that without the others", slower, SLOWER_AT_MOST, "times")
@@ -57,18 +60,28 @@ def measure(*, quick: bool) -> Result:
 def _send_and_kill(service: Process, clients: int, staying: list[bytes], leaving: list[bytes]) -> Replies:
     """Return what the clients got that stay; each of them, and of those that leave, sends one request."""
     context = get_context("spawn")
-    # For so short a time that each client sends once.
-    once = partial(closed_loop, clients=clients, seconds=0.02, warm_up_s=0.0, keep=True)
     with ProcessPoolExecutor(1, mp_context=context) as process:
-        answers = process.submit(once, _work(service, staying, STAYING_MESSAGES))
+        # Started first: starting a process takes as long as scoring hundreds of messages.
+        ready, go = context.Event(), context.Event()
+        others = context.Process(
+            target=_send_when_told, args=(ready, go, _work(service, leaving, LEAVING_MESSAGES), clients), daemon=True
+        )
+        others.start()
+        ready.wait(QUEUED_WITHIN_S)
+        answers = process.submit(one_each, _work(service, staying, STAYING_MESSAGES), clients=clients)
         _wait(lambda: _queued(service) >= len(staying), answers)
         if leaving:
-            others = context.Process(target=once, args=(_work(service, leaving, LEAVING_MESSAGES),))
-            others.start()
+            go.set()
             _wait(lambda: _queued(service) >= len(staying) + len(leaving), answers)
-            others.kill()
-            others.join()
+        others.kill()
+        others.join()
         return answers.result()
+
+
+def _send_when_told(ready: Event, go: Event, work: Work, clients: int) -> None:
+    ready.set()
+    go.wait()
+    one_each(work, clients=clients)
 
 
 def _work(service: Process, raws: list[bytes], messages: int) -> Work:

@@ -12,6 +12,7 @@ class Model:
 
     def __init__(self, folder: str) -> None:
         self._classifier = SpamClassifier.load(Path(folder))
+        self._classifier.use_bfloat16()  # as Hamlet does
         self._classifier.warm_up()
 
     def score(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
