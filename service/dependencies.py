@@ -1,4 +1,7 @@
-"""What routes are given: the state, the deadline, the body."""
+"""What routes are given: the state, the deadline, the body.
+
+All of it is `async def`: FastAPI runs a plain function in a pool of threads, where it would wait behind the parsing.
+"""
 
 import asyncio
 import contextlib
@@ -20,7 +23,7 @@ TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _MAX_TIMEOUT_DIGITS = 12
 
 
-def get_state(request: Request) -> ServiceState:
+async def get_state(request: Request) -> ServiceState:
     """Return the state of the app that the request came to."""
     state = request.app.state.service
     assert isinstance(state, ServiceState)
@@ -30,7 +33,7 @@ def get_state(request: Request) -> ServiceState:
 State = Annotated[ServiceState, Depends(get_state)]
 
 
-def get_deadline(
+async def get_deadline(
     state: State,
     x_request_timeout_ms: Annotated[
         str | None, Header(description="Answer 504 after so many milliseconds; can only shorten the service's own.")

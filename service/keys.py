@@ -19,14 +19,14 @@ bearer = HTTPBearer(auto_error=False, description="A key of HAMLET_API_KEYS or H
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-def require_key(state: State, credentials: Credentials) -> None:
+async def require_key(state: State, credentials: Credentials) -> None:
     """Refuse a request without one of the keys, if any is set; before its body is read. Admin keys open this too."""
     keys = state.settings.api_keys
     if keys and not _is_one_of((*keys, *state.settings.admin_keys), credentials):
         raise ApiError(ErrorCode.UNAUTHORIZED, "A valid key is needed: `Authorization: Bearer <key>`.")
 
 
-def require_admin(request: Request, state: State, credentials: Credentials) -> None:
+async def require_admin(request: Request, state: State, credentials: Credentials) -> None:
     """Refuse a request without an admin key; where none is set, one that does not come from this very machine."""
     keys = state.settings.admin_keys
     if keys:
