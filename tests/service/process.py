@@ -80,7 +80,7 @@ class Process:
 
     def metric(self, name: str, **labels: str) -> float:
         """Return a sample of /metrics; 0.0 where it is not there yet."""
-        text = self.client.get("/metrics").text
+        text = self.fresh_get("/metrics").text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
