@@ -44,6 +44,8 @@ class Activation:
             HamletError: it cannot be used.
         """
         async with self._one_at_a_time:
+            if self._predictor.model is not None:  # another worker was faster, and had one activated
+                return self._predictor.model
             seen = await self._predictor.load(self._folder.active_state)
             if version is None:
                 version = await self._predictor.load(self._folder.active_version)

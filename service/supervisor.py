@@ -170,12 +170,9 @@ class Supervisor:
         worker.heard, worker.silent_ticks = True, 0
         if news["what"] != "serving":
             return
-        version, recorded = news["version"], news["recorded"]
+        # The first news of a worker may be older than an activation, of which it has been asked already.
         if worker.serving or self._version is None:
-            self._version, self._recorded = version, recorded
-        elif version != self._version:  # another one was activated while this worker started
-            task = asyncio.create_task(self._bring_along(worker, self._version, self._recorded))
-            task.add_done_callback(lambda _: None)
+            self._version, self._recorded = news["version"], news["recorded"]
         worker.serving = self._was_ready = True
         log.info("worker serving", extra={"fields": {"worker": worker.number, "pid": worker.process.pid, **news}})
 
@@ -190,7 +187,8 @@ class Supervisor:
             if "error" in activated:
                 return activated
             self._version, self._recorded = version, activated["recorded"]
-            others = [worker for worker in self._workers if worker is not first and worker.serving]
+            # Those too that are still starting, with the version that they were told before: they answer when they can.
+            others = [worker for worker in self._workers if worker is not first]
             await asyncio.gather(*(self._bring_along(one, version, activated["recorded"]) for one in others))
             return activated
 

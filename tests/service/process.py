@@ -31,6 +31,7 @@ class Process:
         database = f"sqlite:///{log.parent}/feedback.db"
         environment = {**os.environ, "HAMLET_DATABASE_URL": database, "HAMLET_PORT": str(self.port), **settings}
         self.log = log
+        self.workers = int(environment.get("HAMLET_WORKERS", "1"))
         with log.open("wb") as lines:
             self.process = subprocess.Popen(self.command, cwd=ROOT, env=environment, stderr=lines)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
@@ -74,6 +75,10 @@ class Process:
     def worker_pids(self) -> dict[int, int]:
         """Return the process of each worker by its number, the latest one; only those that serve."""
         return {line["worker"]: line["pid"] for line in self.log_lines("worker serving")}
+
+    def workers_serve(self) -> bool:
+        """Return whether all workers can answer, by their own account and by that of the supervisor."""
+        return self.workers_ready() == self.workers == max(len(self.worker_pids()), 1)
 
     def workers_ready(self) -> float:
         return self.metric("hamlet_workers_ready")

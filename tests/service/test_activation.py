@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_still_lets_versions_be_swapped(
     settings = {"HAMLET_MODELS": str(folder), "HAMLET_MODELS_POLL_S": str(POLL_S), "HAMLET_WORKERS": str(workers)}
     folder.chmod(0o555)
     with UnprivilegedProcess(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: process.workers_ready() == workers)
+        process.wait_until(process.workers_serve)
         activated = activation(process, versions.second)
         assert (activated.status_code, activated.json()["recorded"]) == (200, False), activated.text
         assert (folder / "active").read_text().strip() == versions.first

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from classifier.artifact import activate
 from service.metrics_folder import PREFIX, metrics_folder
 from tests.service.load import clients
 from tests.service.process import START_TIMEOUT_S, Process
@@ -24,9 +25,9 @@ CONNECTIONS = 24
 def service(versions: Versions, tmp_path: Path) -> Iterator[Process]:
     """Two workers with the first version in service, both ready."""
     settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_MODELS": str(versions.folder), "TMPDIR": str(tmp_path)}
-    (versions.folder / "active").write_text(versions.first)
+    activate(versions.folder, versions.first)
     with Process(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: process.workers_ready() == WORKERS)
+        process.wait_until(process.workers_serve)
         yield process
 
 
@@ -71,6 +72,21 @@ def test_an_activation_is_done_when_every_worker_has_it(service: Process, versio
     assert [line.endswith(" 1.0") for line in text.splitlines() if line.startswith("hamlet_model_info{")] == [True]
 
 
+def test_an_activation_reaches_workers_that_are_still_starting(versions: Versions, tmp_path: Path) -> None:
+    """A version that is activated as soon as one worker can answer is that of every other, from its first answer on."""
+    activate(versions.folder, versions.first)
+    settings = {"HAMLET_WORKERS": "3", "HAMLET_MODELS": str(versions.folder)}
+    with Process(tmp_path / "stderr", **settings) as process:
+        process.wait_until(process.ready)
+        assert process.client.post(f"/v1/models/{versions.second}/activate").status_code == 200
+        (versions.folder / "active").write_text("nobody is told by the file")
+        told: set[str] = set()
+        while not process.workers_serve():
+            told.add(process.fresh_get("/v1/model").json()["version"])
+        told |= {one.json()["version"] for one in on_every_worker(process, "/v1/model")}
+        assert told == {versions.second}
+
+
 def test_a_killed_worker_is_replaced_and_nobody_else_is_disturbed(service: Process, versions: Versions) -> None:
     """After kill -9 new requests are answered throughout; the new worker has the activated version; counters go on."""
     assert service.client.post(f"/v1/models/{versions.second}/activate").status_code == 200
@@ -97,7 +113,7 @@ def test_a_worker_that_hangs_is_replaced(versions: Versions, tmp_path: Path) -> 
     """A worker whose event loop stands still for HAMLET_STALL_S is killed, and another takes its place."""
     settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "5", "HAMLET_MODELS": str(versions.folder)}
     with Process(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: len(process.worker_pids()) == WORKERS)
+        process.wait_until(process.workers_serve)
         stopped = process.worker_pids()[1]
         os.kill(stopped, signal.SIGSTOP)
         process.wait_until(lambda: process.worker_pids()[1] != stopped)
@@ -109,7 +125,7 @@ def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_pat
     """A batch that runs longer than HAMLET_STALL_S (here any large one) costs its worker its place, not the service."""
     settings = {"HAMLET_WORKERS": str(WORKERS), "HAMLET_STALL_S": "0.01", "HAMLET_MODELS": str(versions.folder)}
     with Process(tmp_path / "stderr", **settings) as process, ThreadPoolExecutor(1) as pool:
-        process.wait_until(lambda: len(process.worker_pids()) == WORKERS)
+        process.wait_until(process.workers_serve)
         before = process.worker_pids()
         work = pool.submit(process.scores, [b"Subject: long\n\n" + b"so many words " * 400] * 256)
         process.wait_until(lambda: process.worker_pids() != before)
@@ -124,7 +140,7 @@ def test_sigterm_under_load_loses_no_accepted_request(versions: Versions, tmp_pa
     """Every request that was taken on is answered in full, later ones are refused, and the exit code is 0."""
     settings = {"HAMLET_WORKERS": str(workers), "HAMLET_MODELS": str(versions.folder), "TMPDIR": str(tmp_path)}
     with Process(tmp_path / "stderr", **settings) as process:
-        process.wait_until(lambda: process.workers_ready() == workers)
+        process.wait_until(process.workers_serve)
         with clients(process.port, versions) as replies:
             process.wait_until(lambda: replies.statuses.total() >= 50)
             assert process.end() == 0, process.log.read_text()
