@@ -144,7 +144,7 @@ class SpamClassifier:
             SelfTestError: one of them does not get the probability that it was published with.
         """
         for golden, found in self._golden_probabilities():
-            if abs(found - golden.spam_probability) > _GOLDEN_TOLERANCE:
+            if not _is_kept((golden, found)):
                 raise SelfTestError(
                     f"model {self.version} gives its golden message {golden.name} the probability {found:.4f}, "
                     f"published was {golden.spam_probability:.4f}: this installation computes something else"
@@ -162,8 +162,7 @@ class SpamClassifier:
         wide = self._network.wide
         self._scoring_network = copy.deepcopy(self._network, {id(wide): wide})  # the wide half is shared
         self._scoring_network.deep.to_bfloat16()
-        moved = [abs(found - golden.spam_probability) for golden, found in self._golden_probabilities()]
-        if max(moved, default=0.0) > _GOLDEN_TOLERANCE:
+        if not all(map(_is_kept, self._golden_probabilities())):
             self._scoring_network = self._network
         return self._scoring_network is not self._network
 
@@ -183,3 +182,9 @@ class SpamClassifier:
     def _score(self, logit: float) -> Score:
         probability = self._artifact.calibration.probability(logit)
         return Score(logit, probability, self.thresholds.verdict(probability))
+
+
+def _is_kept(golden: tuple[GoldenMessage, float]) -> bool:
+    """Whether a golden message got the probability that it was published with; NaN is not."""
+    message, found = golden
+    return abs(found - message.spam_probability) <= _GOLDEN_TOLERANCE

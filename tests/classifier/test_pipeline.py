@@ -7,6 +7,7 @@ import pytest
 
 from classifier.artifact import active_folder, bundled_models
 from classifier.encoding import PreparedMessage
+from classifier.errors import SelfTestError
 from classifier.pipeline import Score, SpamClassifier
 from tests.classifier.models import ENCODING, small_artifact
 from tests.conftest import corpus_mail, mail_files
@@ -68,6 +69,15 @@ def test_bfloat16_is_not_used_where_a_golden_message_would_move() -> None:
     before = classifier.score([prepared])
     assert not classifier.use_bfloat16()
     assert classifier.score([prepared]) == before
+
+
+def test_a_model_that_gives_no_number_fails_its_self_test() -> None:
+    """NaN is within no tolerance."""
+    artifact = small_artifact()
+    weights = {name: tensor.clone() for name, tensor in artifact.weights.items()}
+    weights["wide.bias"].fill_(float("nan"))
+    with pytest.raises(SelfTestError, match="the probability nan, published was"):
+        SpamClassifier(replace(artifact, weights=weights)).self_test()
 
 
 def scores_in_both(mails: list[bytes]) -> tuple[SpamClassifier, list[Score], list[Score]]:
