@@ -1,5 +1,6 @@
 """From prepared messages to scores: the model in service, its thread, and the swap of one for another."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -57,11 +58,22 @@ class Predictor:
         await self._thread.run(classifier.self_test)
         if await self._thread.run(classifier.use_bfloat16):
             await self._thread.run(classifier.warm_up)
+        await self._thread.run(_set_aside_what_stays)
         return ActiveModel(classifier)
 
     async def score(self, batch: list[Work]) -> list[Score]:
         """Score a batch, in order; messages of different models, as around a swap, are scored apart."""
         return await self._thread.run(lambda: _score(batch))
+
+
+def _set_aside_what_stays() -> None:
+    """Keep the garbage collector off the million objects of libraries and models: looking at all stops every thread.
+
+    Taken back first, so that what an earlier model left behind is found.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _score(batch: list[Work]) -> list[Score]:
