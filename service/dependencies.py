@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header, Request
 from starlette.requests import ClientDisconnect
 
+from service.deadline import timeout_s_of
 from service.decoding import check_message_size
 from service.errors import ApiError, ClientGoneError, ErrorCode
 from service.middleware import check_request_size
@@ -19,8 +20,6 @@ from service.state import ServiceState
 Returned = TypeVar("Returned")
 
 TOO_LATE = "The deadline passed before the request was answered; nothing was kept."
-TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-_MAX_TIMEOUT_DIGITS = 12
 
 
 async def get_state(request: Request) -> ServiceState:
@@ -40,18 +39,7 @@ async def get_deadline(
     ] = None,
 ) -> float:
     """Return when the request must be answered, on the clock of the state."""
-    timeout_ms = state.settings.request_timeout_ms
-    if x_request_timeout_ms is not None:
-        digits = x_request_timeout_ms.strip()
-        valid = digits.isascii() and digits.isdigit() and len(digits) <= _MAX_TIMEOUT_DIGITS and int(digits) > 0
-        if not valid:
-            raise ApiError(
-                ErrorCode.INVALID_HEADER,
-                f"{TIMEOUT_HEADER} must be a whole number of milliseconds above 0.",
-                field=TIMEOUT_HEADER,
-            )
-        timeout_ms = min(timeout_ms, int(digits))
-    return state.clock.now() + timeout_ms / 1000
+    return state.clock.now() + timeout_s_of(x_request_timeout_ms, state.settings.request_timeout_ms)
 
 
 Deadline = Annotated[float, Depends(get_deadline)]

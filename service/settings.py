@@ -86,7 +86,12 @@ class Settings(BaseSettings):
     inference_threads: int = Field(
         1, ge=1, description="Threads of one inference; one is fastest for a network of the bundled size."
     )
-    parse_threads: int = Field(2, ge=1, description="Threads that parse and tokenise messages.")
+    parse_threads: int = Field(
+        1,
+        ge=1,
+        description="Threads that parse and tokenise messages; more let small ones pass a large one, "
+        "and refusals come later.",
+    )
     stall_s: float = Field(30.0, gt=0, description="A batch that runs longer than this makes the service not ready.")
     drain_delay_s: float = Field(
         0.0, ge=0, description="Time between not ready and refusing work on SIGTERM, for load balancers to notice."

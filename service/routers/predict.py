@@ -18,6 +18,8 @@ from service.state import ServiceState
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["predict"])
 
+JSON_PATH, RAW_PATH = PATHS = "/v1/predict", "/v1/predict/raw"
+
 # A body below this is decoded at once (orjson takes well under a millisecond), so that a 429 need not wait
 # for a parse thread; a larger one is decoded in a parse thread, so that nobody waits for it.
 DECODE_AT_ONCE_BYTES = 128 * 1024
@@ -35,7 +37,7 @@ _COMMON = (
 
 
 @router.post(
-    "/v1/predict",
+    JSON_PATH,
     response_model=PredictResponse,
     responses=refusals(
         ErrorCode.REQUEST_TOO_LARGE,
@@ -62,7 +64,7 @@ async def predict(request: Request, state: State, deadline: Deadline) -> Respons
 
 
 @router.post(
-    "/v1/predict/raw",
+    RAW_PATH,
     response_model=RawPredictResponse,
     responses=refusals(
         ErrorCode.MESSAGE_TOO_LARGE,

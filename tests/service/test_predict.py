@@ -212,9 +212,17 @@ async def test_overload_is_429_with_a_time_to_come_back(open_app: OpenApp, class
         assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
         assert int(response.headers["Retry-After"]) >= 1
         assert state.batcher.messages_in_flight == 1
+        more = asyncio.create_task(client.post("/v1/predict/raw", content=b"d"))
+        await until(lambda: state.batcher.messages_in_flight == 2)
+        response = await client.post("/v1/predict/raw", content=b"e", headers={"X-Request-Id": "full"})
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert response.headers["X-Request-Id"] == "full"
         classifier.may_score.set()
-        assert (await busy).status_code == 200
-        assert 'hamlet_rejected_total{reason="messages"} 1.0' in (await client.get("/metrics")).text
+        assert [(await one).status_code for one in (busy, more)] == [200, 200]
+        text = (await client.get("/metrics")).text
+        assert 'hamlet_rejected_total{reason="messages"} 2.0' in text
+        assert 'hamlet_requests_total{code="429",route="/v1/predict/raw"} 1.0' in text
 
 
 async def test_a_client_that_hangs_up_takes_its_messages_along(classifier: FakeClassifier) -> None:
