@@ -33,7 +33,7 @@ Output = TypeVar("Output")
 
 MAX_RETRY_AFTER_S = 60
 # Of the time to its deadline a request may be expected to take this share: some mails take longer than the mean.
-USABLE_SHARE = 0.7
+USABLE_SHARE = 0.6
 
 
 class Batcher(Generic[Payload, Output]):
@@ -130,10 +130,10 @@ class Batcher(Generic[Payload, Output]):
         if self.messages_in_flight + messages > self.limits.max_messages_in_flight:
             raise self._overloaded("messages", f"{self.messages_in_flight} messages are in flight already")
         self._check_wait(self._queue_s(0), deadline)
-        self._check_wait(self._pace.seconds(self.messages_in_flight + messages) / USABLE_SHARE, deadline)
+        self._check_wait(self._pace.seconds(self.messages_in_flight + messages), deadline, USABLE_SHARE)
 
-    def _check_wait(self, wait_s: float, deadline: float) -> None:
-        if self._clock.now() + wait_s > deadline:
+    def _check_wait(self, wait_s: float, deadline: float, usable_share: float = 1.0) -> None:
+        if wait_s > usable_share * (deadline - self._clock.now()):
             raise self._overloaded("deadline", f"The queue needs about {wait_s:.1f} s, which is past the deadline")
 
     def _overloaded(self, reason: str, what: str) -> OverloadedError:
