@@ -43,7 +43,7 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
     is_spam = corpus.is_spam[train]
     token_ids = corpus.token_ids()
     plain = (token_ids[place] for place in train.tolist())
-    present_NF = _features(plain, len(train), "finding n-grams", config)
+    present_NF = features(plain, len(train), "finding n-grams", config)
     rarity_F = _rarity(present_NF)
 
     share = config.evidence.disguised_share if is_spam.any() else 0.0
@@ -52,12 +52,12 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
         augmenter = Augmenter(corpus, train, tokenizer, config.evidence.disguises)
         random = np.random.default_rng(config.seed)
         disguised = (augmenter.augmented(place, random) for place in train[is_spam].tolist())
-        rows.append(_features(disguised, int(is_spam.sum()), "finding n-grams of disguised spam", config))
+        rows.append(features(disguised, int(is_spam.sum()), "finding n-grams of disguised spam", config))
         labels.append(np.ones(int(is_spam.sum()), np.bool_))
         counts.append(share * weights[is_spam])
     say(f"fitting n-grams on {len(train)} messages")
     model = LogisticRegression(C=config.evidence.inverse_penalty, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
-    model.fit(_scaled(scipy.sparse.vstack(rows), rarity_F), np.concatenate(labels), np.concatenate(counts))
+    model.fit(scaled(scipy.sparse.vstack(rows), rarity_F), np.concatenate(labels), np.concatenate(counts))
     evidence = NgramEvidence(config.ngrams)
     evidence.rarity_F.copy_(torch.from_numpy(rarity_F))
     evidence.weight_F.copy_(torch.from_numpy(model.coef_[0]))
@@ -83,7 +83,7 @@ def _spread(half: nn.Module, corpus: Corpus, places: NDArray[np.int64], config: 
     return float(np.std(predict_logits(half, corpus, places, config, pick_device()))) if len(places) else 1.0
 
 
-def _features(
+def features(
     messages: Iterable[NDArray[np.int64]], count: int, what: str, config: TrainingConfig
 ) -> scipy.sparse.csr_matrix:
     """Which n-grams each message has, as the network will see them: 1 or 0, (N, F)."""
@@ -121,7 +121,7 @@ def _rarity(present_NF: scipy.sparse.csr_matrix) -> NDArray[np.float32]:
     return rarity_F
 
 
-def _scaled(present_NF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
+def scaled(present_NF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
     """Each feature as its rarity, each message scaled to length 1."""
     weighed_NF = present_NF @ scipy.sparse.diags_array(rarity_F)
     norm_N = np.sqrt(np.asarray(weighed_NF.multiply(weighed_NF).sum(axis=1)).ravel())
