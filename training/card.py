@@ -22,8 +22,9 @@ def make_card(
     split: dict[str, object],
     history: list[dict[str, float]],
     measures: dict[str, Any],
+    curves: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the card, from the data manifest, the table of the split and the measures on test and later mail."""
+    """Return the card, from the data manifest, the table of the split, measures and curves on test and later mail."""
     return {
         "what": "many-to-one LSTM over whole emails, for spam detection; scores are calibrated probabilities",
         "data": [entry | origin_of(entry["name"]) for entry in data],
@@ -35,6 +36,7 @@ def make_card(
         "settings": asdict(config),
         "history": history,
         "measures": measures,
+        "curves": curves,
         "environment": {
             "python": platform.python_version(),
             "torch": torch.__version__,

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.verdict import Thresholds
+from training import curves
+from training.curves import Line
 from training.measures import IsSpam, Scores
 
 if TYPE_CHECKING:
@@ -27,14 +29,12 @@ _COLOURS = {_INK: "currentColor", _FAINT: "var(--faint)"} | {
     stand_in: f"var(--series-{number})" for number, stand_in in enumerate(_SERIES, start=1)
 }
 _DASHES = ("-", "--", ":", "-.", (0, (5, 1)))
-_MOST_POINTS = 400
 _SHARES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
-Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def roc(scores_N: Scores, is_spam_N: IsSpam, thresholds: Thresholds) -> str:
     """Return spam caught by ham lost, the latter on a logarithmic scale: what counts happens below 1 %."""
-    lost, caught = _curve(scores_N, is_spam_N)
+    lost, caught = curves.roc(scores_N, is_spam_N)
     least = 1 / max(1, int((~is_spam_N).sum()))
 
     def draw(axes: "Axes") -> None:
@@ -51,7 +51,7 @@ def roc(scores_N: Scores, is_spam_N: IsSpam, thresholds: Thresholds) -> str:
 
 def det(scores_N: Scores, is_spam_N: IsSpam, thresholds: Thresholds) -> str:
     """Return spam missed by ham lost, both on normal deviate scales: two normal distributions give a straight line."""
-    lost, caught = _curve(scores_N, is_spam_N)
+    lost, caught = curves.roc(scores_N, is_spam_N)
     inside = (lost > 0) & (lost < 1) & (caught > 0) & (caught < 1)
     ticks = _deviates(np.array(_SHARES))
 
@@ -69,13 +69,9 @@ def det(scores_N: Scores, is_spam_N: IsSpam, thresholds: Thresholds) -> str:
     return _svg(draw, "DET curve")
 
 
-def reliability(probabilities_N: Scores, is_spam_N: IsSpam, bins: int = 15) -> str:
+def reliability(probabilities_N: Scores, is_spam_N: IsSpam) -> str:
     """Return how much of the mail at each probability is spam, beside how much should be; empty bins have no point."""
-    bin_N = np.minimum((probabilities_N * bins).astype(int), bins - 1)
-    count = np.bincount(bin_N, minlength=bins)
-    filled = count > 0
-    said = np.bincount(bin_N, probabilities_N, minlength=bins)[filled] / count[filled]
-    found = np.bincount(bin_N, is_spam_N, minlength=bins)[filled] / count[filled]
+    said, found, _ = curves.reliability(probabilities_N, is_spam_N)
 
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
@@ -154,18 +150,6 @@ def _lines(axes: "Axes", lines: Mapping[str, Line], marker: str = "") -> None:
     for number, (name, (x, y)) in enumerate(lines.items()):
         axes.plot(x, y, color=_SERIES[number], linestyle=_DASHES[number], marker=marker, label=name)
     axes.legend()
-
-
-def _curve(scores_N: Scores, is_spam_N: IsSpam) -> Line:
-    """Shares of ham lost and of spam caught at each threshold, the highest first; at most some hundred points."""
-    order = np.argsort(-scores_N, kind="stable")
-    is_last = np.append(np.diff(scores_N[order]) != 0, True)  # messages of equal score are caught together
-    caught = np.cumsum(is_spam_N[order])[is_last] / max(1, is_spam_N.sum())
-    lost = np.cumsum(~is_spam_N[order])[is_last] / max(1, (~is_spam_N).sum())
-    corners = np.flatnonzero(np.diff(lost, append=2.0) > 0)  # the most that is caught at each loss of ham
-    if len(corners) > _MOST_POINTS:  # the first of them one by one, where the scale is logarithmic
-        corners = corners[np.unique(np.geomspace(1, len(corners), _MOST_POINTS).astype(int)) - 1]
-    return lost[corners], caught[corners]
 
 
 def _at(scores_N: Scores, is_spam_N: IsSpam, threshold: float) -> tuple[float, float]:

@@ -6,7 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from classifier.artifact import Artifact, GoldenMessage, save_artifact
 from classifier.pipeline import SpamClassifier
@@ -18,8 +20,10 @@ from training.card import make_card
 from training.choose_thresholds import choose_thresholds
 from training.config import TrainingConfig
 from training.corpus import Corpus
+from training.curves import for_card
 from training.evaluate import evaluate, score_corpus
 from training.fit import predict_logits
+from training.measures import Scores
 from training.prepare import describe_split
 from training.progress import say
 from training.split import Part
@@ -41,17 +45,30 @@ def publish(
     network = _rounded(network, config)
     artifact = _calibrated(network, tokenizer, corpus, config)
     classifier = SpamClassifier(artifact)
-    measures = {part.name.lower(): measure_part(classifier, corpus, part) for part in (Part.TEST, Part.LATER)}
-    card = make_card(data, config, describe_split(corpus), history, measures)
+    measures: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    for part in (Part.TEST, Part.LATER):
+        scores, places = score_part(classifier, corpus, part)
+        curves[part.name.lower()] = for_card(scores, corpus.is_spam[places])
+        measures[part.name.lower()] = _measures(classifier, corpus, scores, places)
+    card = make_card(data, config, describe_split(corpus), history, measures, curves)
     artifact = replace(artifact, card=card, golden=_golden(classifier))
     return save_artifact(artifact, models, datetime.date.today().strftime("%Y.%m.%d")), measures
 
 
 def measure_part(classifier: SpamClassifier, corpus: Corpus, part: Part) -> dict[str, Any]:
     """Return the measures of a model on a part of a corpus that has its ids."""
+    return _measures(classifier, corpus, *score_part(classifier, corpus, part))
+
+
+def score_part(classifier: SpamClassifier, corpus: Corpus, part: Part) -> tuple[Scores, NDArray[np.int64]]:
+    """Return the probabilities of a part of a corpus that has the model's ids, and the places of its messages."""
     say(f"measuring the {part.name.lower()} part, with a thousand bootstrap rounds each")
     places = corpus.places(part)
-    scores = score_corpus(classifier, corpus, places)
+    return score_corpus(classifier, corpus, places), places
+
+
+def _measures(classifier: SpamClassifier, corpus: Corpus, scores: Scores, places: NDArray[np.int64]) -> dict[str, Any]:
     return evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
 
 

@@ -12,7 +12,6 @@ import pytest
 from classifier.artifact import active_folder
 from classifier.verdict import Thresholds
 from tests.conftest import MAIL
-from training import plots
 from training.cli import main
 from training.corpus import Corpus
 from training.errors import DataError
@@ -136,18 +135,6 @@ def test_markdown_becomes_a_table() -> None:
     html = markdown_tables("| a | b |\n|---|---|\n| x<y | 1 |\n\n\\* note")
     assert re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", html) == ["a", "b", "x&lt;y", "1"]
     assert html.endswith('<p class="note">* note</p>')
-
-
-def test_the_curve_ends_where_everything_is_caught() -> None:
-    """Few points of many messages keep the ends, and rise."""
-    random = np.random.default_rng(1)
-    is_spam = random.random(20_000) < 0.5
-    lost, caught = plots._curve(random.random(20_000) + is_spam * 0.3, is_spam)
-    assert len(lost) <= 400
-    assert caught[-1] == lost[-1] == 1
-    assert lost[0] == 0 or caught[0] < 0.1
-    assert (np.diff(lost) > 0).all()
-    assert (np.diff(caught) >= 0).all()
 
 
 @pytest.fixture(scope="module")
