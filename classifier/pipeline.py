@@ -16,8 +16,10 @@ import torch
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
+from classifier.explanation import token_weights
 from classifier.message import MailFields, ParseLimits, read_mail
 from classifier.network import computes_in_bfloat16, score_batch
+from classifier.reasons import ExplainableMessage, WeighedMessage, explainable
 from classifier.text import message_text
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 from classifier.verdict import Thresholds, Verdict
@@ -109,6 +111,20 @@ class SpamClassifier:
         message = read_mail(mail, self._limits)
         token_ids, truncated = select_tokens(self._tokenizer.encode(message_text(message)), self.encoding)
         return PreparedMessage(token_ids, truncated, message.defects)
+
+    def prepare_to_explain(self, mail: bytes | MailFields) -> ExplainableMessage:
+        """As `prepare`, for `weigh`; takes several times as long."""
+        return explainable(read_mail(mail, self._limits), self._tokenizer, self.encoding)
+
+    def weigh(self, prepared: Sequence[ExplainableMessage]) -> list[WeighedMessage]:
+        """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order."""
+        weights: list[list[float]] = [[] for _ in prepared]
+        messages = [message.token_ids for message in prepared]
+        for group in bucketed(messages, self.encoding, _CALL_TOKENS):
+            found = token_weights(self._network, [messages[position] for position in group], self.encoding)
+            for position, of_message in zip(group, found, strict=True):
+                weights[position] = (self._artifact.calibration.slope * of_message).tolist()
+        return [WeighedMessage(*each) for each in zip(prepared, weights, strict=True)]
 
     def score(self, prepared: Sequence[PreparedMessage]) -> list[Score]:
         """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4)."""

@@ -82,6 +82,22 @@ class TextTokenizer:
     def _encode(self, text: str) -> "array[int]":
         return array("I", self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the ids of a text and where each stands in it: half-open, in code points.
+
+        Tokens that are parts of one character have the same span.
+        """
+        token_ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        start = 0
+        # Cut inside the padding token, which the library would take for itself; see encode_batch.
+        for part in re.split(f"(?<={PADDING[0]})(?={PADDING[1:]})", text):
+            encoding = self._tokenizer.encode(part, add_special_tokens=False)
+            token_ids += encoding.ids
+            spans += [(start + first, start + end) for first, end in encoding.offsets]
+            start += len(part)
+        return token_ids, spans
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of several texts, on all cores; those that `encode` returns, which remembers, one by one."""
         # The library takes the padding token for itself where a mail writes it; `encode` sees three pieces.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from classifier.reasons import Explanation
 from classifier.verdict import Thresholds, Verdict
 
 
@@ -35,6 +36,13 @@ class Score(Protocol):
         """The band it falls into."""
 
 
+class Weighed(Protocol):
+    """A message whose tokens are weighed; see classifier.reasons.WeighedMessage."""
+
+    def explanation(self) -> Explanation:
+        """Put it into words; needs no torch, any thread."""
+
+
 class Classifier(Protocol):
     """What the service asks of a model; see classifier.pipeline.SpamClassifier."""
 
@@ -64,6 +72,12 @@ class Classifier(Protocol):
 
     def prepare(self, mail: Any) -> Any:
         """Turn `bytes` or `MailFields` into what `score` takes; raises MessageError."""
+
+    def prepare_to_explain(self, mail: Any) -> Any:
+        """As `prepare`, what it gives can be followed back to the mail: see classifier.reasons.ExplainableMessage."""
+
+    def weigh(self, prepared: Sequence[Any]) -> "Sequence[Weighed]":
+        """Weigh the tokens of messages that were prepared to be explained, in order."""
 
     def score(self, prepared: Sequence[Any]) -> Sequence[Any]:
         """Score prepared messages, in order."""

@@ -3,11 +3,11 @@
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from service.batcher_contract import PredictionFailedError
 from service.inference_thread import InferenceThread
-from service.models import ActiveModel, Classifier, Prepared, Score
+from service.models import ActiveModel, Classifier, Prepared, Score, Weighed
 
 Returned = TypeVar("Returned")
 
@@ -18,6 +18,14 @@ class Work:
 
     model: ActiveModel
     prepared: Prepared
+    explain: bool = False
+
+
+class Answer(NamedTuple):
+    """A score, with what its reasons are told from where they were asked for."""
+
+    score: Score
+    weighed: Weighed | None = None
 
 
 class Predictor:
@@ -61,9 +69,12 @@ class Predictor:
         await self._thread.run(_set_aside_what_stays)
         return ActiveModel(classifier)
 
-    async def score(self, batch: list[Work]) -> list[Score]:
-        """Score a batch, in order; messages of different models, as around a swap, are scored apart."""
-        return await self._thread.run(lambda: _score(batch))
+    async def score(self, batch: list[Work]) -> list[Answer]:
+        """Score a batch, in order, and explain what is to be explained.
+
+        Messages of different models, as around a swap, are scored apart.
+        """
+        return await self._thread.run(lambda: _explain(batch, _score(batch)))
 
 
 def _set_aside_what_stays() -> None:
@@ -74,6 +85,17 @@ def _set_aside_what_stays() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+def _explain(batch: list[Work], scores: list[Score]) -> list[Answer]:
+    answers = [Answer(score) for score in scores]
+    wanted = [position for position, work in enumerate(batch) if work.explain]
+    for model in {id(batch[position].model): batch[position].model for position in wanted}.values():
+        positions = [position for position in wanted if batch[position].model is model]
+        weighed = model.classifier.weigh([batch[position].prepared for position in positions])
+        for position, message in zip(positions, weighed, strict=True):
+            answers[position] = Answer(scores[position], message)
+    return answers
 
 
 def _score(batch: list[Work]) -> list[Score]:

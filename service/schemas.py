@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from classifier.shown_message import SHOWN_FIELDS
 from service.errors import ErrorCode
 
 MAX_ID_CHARACTERS = 256
@@ -53,7 +54,7 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     messages: list[MessageIn] = Field(min_length=1)
-    explain: bool = Field(False, description="Ask for reasons; the model in service gives none yet.")
+    explain: bool = Field(False, description="Ask for `reasons`, `shown` and `facts` of each message.")
 
 
 class ErrorDetail(BaseModel):
@@ -85,8 +86,25 @@ class ModelIdentity(BaseModel):
     digest: str
 
 
+class ReasonOut(BaseModel):
+    """Words that moved the score: `text` is `shown[field][start:end]`."""
+
+    text: str
+    field: str
+    start: int = Field(ge=0, description="In Unicode code points of `shown[field]`.")
+    end: int = Field(ge=1, description="Past the last code point.")
+    weight: float = Field(description="How far it moved the log-odds of spam, in nats; positive leans spam.")
+
+
+class FactOut(BaseModel):
+    """Something about how the message is built."""
+
+    code: str
+    text: str = Field(description="One sentence; it may quote the message.")
+
+
 class Prediction(BaseModel):
-    """The verdict on one message."""
+    """The verdict on one message; the last three fields are there where `explain` was true."""
 
     id: str
     verdict: Literal["ham", "unsure", "spam"]
@@ -94,6 +112,13 @@ class Prediction(BaseModel):
     tokens: int = Field(ge=0, description="Tokens that the model read.")
     truncated: bool = Field(description="Whether the message was longer than the model reads.")
     defects: list[str] = Field(description="What was wrong with the message; it is scored all the same.")
+    reasons: list[ReasonOut] = Field([], description="The words that moved the score, strongest first.")
+    shown: dict[str, str] = Field(
+        {},
+        description="The message as a person would see it, and what else was read of it, by field: "
+        f"{', '.join(SHOWN_FIELDS)}; a field that says nothing is not there.",
+    )
+    facts: list[FactOut] = Field([], description="What is odd about how the message is built.")
 
 
 class FailedMessage(BaseModel):

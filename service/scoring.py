@@ -4,19 +4,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from classifier.errors import MessageError
 from classifier.message import MailFields
+from classifier.reasons import Explanation
 from service.batcher import Batcher
 from service.batcher_contract import BatcherError, Outcome
 from service.clock import Clock
 from service.errors import ApiError, ErrorCode, api_error
 from service.metrics import Metrics
-from service.models import ActiveModel, Prepared, Score
-from service.predictor import Work
+from service.models import ActiveModel, Prepared, Score, Weighed
+from service.predictor import Answer, Work
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ Returned = TypeVar("Returned")
 # One trip to a parse thread takes this much, so that a request of 256 large mails shares the threads with others.
 CHUNK_MESSAGES = 16
 CHUNK_BYTES = 256 * 1024
+# A message to be explained takes the model as long as so many of its length (docs/reasons.md).
+EXPLAINED_COSTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Scored:
 
     prepared: Prepared
     score: Score
+    weighed: Weighed | None = None  # where an explanation was asked for
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,20 @@ class Parser:
 class Scoring:
     """Scores the mails of one request at a time, among many requests."""
 
-    def __init__(self, parser: Parser, batcher: Batcher[Work, Score], metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, parser: Parser, batcher: Batcher[Work, Answer], metrics: Metrics, clock: Clock) -> None:
         self._parser = parser
         self._batcher = batcher
         self._metrics = metrics
         self._clock = clock
 
     async def score(
-        self, model: ActiveModel, mails: Sequence[Mail], *, deadline: float, parse_started: float
+        self,
+        model: ActiveModel,
+        mails: Sequence[Mail],
+        *,
+        deadline: float,
+        parse_started: float,
+        explain: bool = False,
     ) -> ScoredRequest:
         """Score mails with a model.
 
@@ -87,6 +98,7 @@ class Scoring:
             mails: at least one.
             deadline: on the clock, in seconds.
             parse_started: when decoding of the request began, on the clock.
+            explain: whether to find the reasons too.
 
         Raises:
             OverloadedError: there is no room for all of them.
@@ -96,9 +108,12 @@ class Scoring:
         with self._batcher.reserve(len(mails), deadline) as reservation:
             prepared: list[Prepared | ApiError] = []
             for chunk in _chunks(mails):
-                prepared += await self._parser.run(partial(_prepare, model, chunk))
+                prepared += await self._parser.run(partial(_prepare, model, chunk, explain))
             self._metrics.parse_seconds.observe(self._clock.now() - parse_started)
-            works = [(Work(model, one), one.tokens) for one in prepared if not isinstance(one, ApiError)]
+            cost = EXPLAINED_COSTS if explain else 1
+            works = [
+                (Work(model, one, explain), cost * one.tokens) for one in prepared if not isinstance(one, ApiError)
+            ]
             outcomes = iter(await reservation.score(works))
         results: list[Scored | ApiError] = []
         queue_s = inference_s = 0.0
@@ -110,17 +125,19 @@ class Scoring:
             results.append(self._result(model, one, outcome))
             if isinstance(outcome, Outcome) and outcome.queue_s + outcome.inference_s > queue_s + inference_s:
                 queue_s, inference_s = outcome.queue_s, outcome.inference_s  # of the message that came last
+        if explain:
+            results = await self._parser.run(lambda: [_told(result) for result in results])
         return ScoredRequest(model, results, queue_s, inference_s)
 
     def _result(
-        self, model: ActiveModel, prepared: Prepared, outcome: Outcome[Score] | BatcherError
+        self, model: ActiveModel, prepared: Prepared, outcome: Outcome[Answer] | BatcherError
     ) -> Scored | ApiError:
         if isinstance(outcome, BatcherError):
             log.error("a message could not be scored", exc_info=outcome)
             return api_error(outcome)
-        score = outcome.output
+        score, weighed = outcome.output
         self._metrics.message_scored(score.verdict.value, score.probability, model.classifier.version)
-        return Scored(prepared, score)
+        return Scored(prepared, score, weighed)
 
 
 def _chunks(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
@@ -135,12 +152,20 @@ def _chunks(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
     yield chunk
 
 
-def _prepare(model: ActiveModel, chunk: list[Mail]) -> list[Prepared | ApiError]:
+def _told(result: Scored | ApiError) -> Scored | ApiError:
+    """Put what was weighed into words."""
+    if isinstance(result, ApiError) or result.weighed is None:
+        return result
+    return replace(result, explanation=result.weighed.explanation())
+
+
+def _prepare(model: ActiveModel, chunk: list[Mail], explain: bool) -> list[Prepared | ApiError]:
     """Decode, parse and tokenise; what is wrong with one mail is its result and nobody else's."""
+    prepare = model.classifier.prepare_to_explain if explain else model.classifier.prepare
     prepared: list[Prepared | ApiError] = []
     for mail in chunk:
         try:
-            prepared.append(model.classifier.prepare(mail.read()))
+            prepared.append(prepare(mail.read()))
         except ApiError as error:
             prepared.append(error)
         except MessageError as error:

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
     max_messages_per_request: int = Field(256, ge=1, description="Messages in one request.")
+    max_explained_messages: int = Field(
+        16, ge=1, description="Messages in one request with `explain`; each takes the time of several."
+    )
     max_message_bytes: int = Field(10 * MIB, ge=1, description="Bytes of one message, as it stands on the wire.")
     max_request_bytes: int = Field(32 * MIB, ge=1, description="Bytes of one request body, counted while it arrives.")
     max_buffered_bytes: int = Field(256 * MIB, ge=1, description="Bytes of all request bodies held at one time.")

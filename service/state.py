@@ -17,8 +17,8 @@ from service.feedback.database import open_database
 from service.feedback.store import FeedbackStore
 from service.metrics import Metrics
 from service.model_folder import LoadClassifier, ModelFolder
-from service.models import ActiveModel, Score
-from service.predictor import Predictor, Work
+from service.models import ActiveModel
+from service.predictor import Answer, Predictor, Work
 from service.scoring import Parser, Scoring
 from service.settings import Settings
 
@@ -41,7 +41,7 @@ class ServiceState:
             batch_wait_s=settings.batch_wait_ms / 1000,
             lookahead_batches=settings.lookahead_batches,
         )
-        self.batcher: Batcher[Work, Score] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
+        self.batcher: Batcher[Work, Answer] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
         self.parser = Parser(settings.parse_threads)
         self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
         self.models = ModelFolder(settings, load)

@@ -179,7 +179,9 @@ async def _ask_model(
                 (outcome,) = await reservation.score([(Work(model, prepared), prepared.tokens)])
     except (BatcherError, TimeoutError):
         return None, None
-    return (model.classifier.version, outcome.output.probability) if isinstance(outcome, Outcome) else (None, None)
+    return (
+        (model.classifier.version, outcome.output.score.probability) if isinstance(outcome, Outcome) else (None, None)
+    )
 
 
 async def _counted(state: ServiceState, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,9 +1,10 @@
 """POST /v1/predict and POST /v1/predict/raw."""
 
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from service.decoding import decode_mail, decode_predict_request
@@ -23,6 +24,8 @@ JSON_PATH, RAW_PATH = PATHS = "/v1/predict", "/v1/predict/raw"
 # A body below this is decoded at once (orjson takes well under a millisecond), so that a 429 need not wait
 # for a parse thread; a larger one is decoded in a parse thread, so that nobody waits for it.
 DECODE_AT_ONCE_BYTES = 128 * 1024
+
+Explain = Annotated[bool, Query(description="Ask for `reasons`, `shown` and `facts`.")]
 
 _COMMON = (
     ErrorCode.UNAUTHORIZED,
@@ -80,7 +83,7 @@ async def predict(request: Request, state: State, deadline: Deadline) -> Respons
         }
     },
 )
-async def predict_raw(request: Request, state: State, deadline: Deadline) -> Response:
+async def predict_raw(request: Request, state: State, deadline: Deadline, explain: Explain = False) -> Response:
     """Score one message as it stands on the wire."""
     with state.admitted(deadline) as model:
         async with within(deadline, state):
@@ -88,7 +91,7 @@ async def predict_raw(request: Request, state: State, deadline: Deadline) -> Res
             raw = await read_body(request, state, max_message_bytes=state.settings.max_message_bytes)
             if not raw:
                 raise ApiError(ErrorCode.EMPTY_MESSAGE, "The body is empty; expected one message as it was received.")
-            answer = await unless_gone(request, _score_raw(state, model, raw, deadline))
+            answer = await unless_gone(request, _score_raw(state, model, raw, deadline, explain))
     return json_response(answer)
 
 
@@ -99,12 +102,15 @@ async def _score_messages(state: ServiceState, model: ActiveModel, body: bytes, 
         predict_request: PredictRequest = decode()
     else:
         predict_request = await state.parser.run(decode)
-    if predict_request.explain:
+    explain, most = predict_request.explain, state.settings.max_explained_messages
+    if explain and len(predict_request.messages) > most:
         raise ApiError(
-            ErrorCode.INVALID_REQUEST, "The model in service gives no reasons yet; leave this false.", field="explain"
+            ErrorCode.TOO_MANY_MESSAGES,
+            f"The request has {len(predict_request.messages)} messages; at most {most} are explained at once.",
+            field="messages",
         )
     mails = [_mail(message, state.settings.max_message_bytes) for message in predict_request.messages]
-    scored = await state.scoring.score(model, mails, deadline=deadline, parse_started=parse_started)
+    scored = await state.scoring.score(model, mails, deadline=deadline, parse_started=parse_started, explain=explain)
     results = [
         _result(str(position) if message.id is None else message.id, result)
         for position, (message, result) in enumerate(zip(predict_request.messages, scored.results, strict=True))
@@ -116,10 +122,12 @@ async def _score_messages(state: ServiceState, model: ActiveModel, body: bytes, 
     }
 
 
-async def _score_raw(state: ServiceState, model: ActiveModel, raw: bytes, deadline: float) -> dict[str, Any]:
+async def _score_raw(
+    state: ServiceState, model: ActiveModel, raw: bytes, deadline: float, explain: bool
+) -> dict[str, Any]:
     parse_started = state.clock.now()
     mail = Mail(len(raw), lambda: raw)
-    scored = await state.scoring.score(model, [mail], deadline=deadline, parse_started=parse_started)
+    scored = await state.scoring.score(model, [mail], deadline=deadline, parse_started=parse_started, explain=explain)
     result = scored.results[0]
     if isinstance(result, ApiError):
         raise result
@@ -139,7 +147,7 @@ def _mail(message: MessageIn, max_message_bytes: int) -> Mail:
 def _result(message_id: str, result: Scored | ApiError) -> dict[str, Any]:
     if isinstance(result, ApiError):
         return {"id": message_id, "error": {"code": result.code.value, "message": str(result)}}
-    return {
+    prediction = {
         "id": message_id,
         "verdict": result.score.verdict.value,
         "spam_probability": result.score.probability,
@@ -147,6 +155,9 @@ def _result(message_id: str, result: Scored | ApiError) -> dict[str, Any]:
         "truncated": result.prepared.truncated,
         "defects": list(result.prepared.defects),
     }
+    if result.explanation is not None:
+        prediction |= asdict(result.explanation)
+    return prediction
 
 
 def _timing_ms(scored: ScoredRequest, total_s: float) -> dict[str, float]:

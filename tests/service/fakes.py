@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.errors import EmptyMessageError
+from classifier.facts import Fact
 from classifier.message import MailFields
+from classifier.reasons import Explanation, Reason
 from classifier.verdict import Thresholds, Verdict
 
 POISON = "poison"
@@ -26,6 +28,18 @@ class FakePrepared:
 class FakeScore:
     probability: float
     verdict: Verdict
+
+
+@dataclass(frozen=True)
+class FakeWeighed:
+    text: str
+
+    def explanation(self) -> Explanation:
+        """The first word, whatever it is."""
+        word = self.text.split()[0]
+        start = self.text.index(word)
+        reason = Reason(word, "body", start, start + len(word), 1.5)
+        return Explanation([reason], {"body": self.text}, (Fact("fake", "This is a fake."),))
 
 
 @dataclass
@@ -57,6 +71,12 @@ class FakeClassifier:
         if any(POISON in one.text for one in prepared):
             raise RuntimeError(prepared[0].text)
         return [FakeScore(0.9, Verdict.SPAM) if "spam" in one.text else FakeScore(0.1, Verdict.HAM) for one in prepared]
+
+    def prepare_to_explain(self, mail: bytes | MailFields) -> FakePrepared:
+        return self.prepare(mail)
+
+    def weigh(self, prepared: Sequence[FakePrepared]) -> list[FakeWeighed]:
+        return [FakeWeighed(one.text) for one in prepared]
 
     def warm_up(self) -> None: ...
 

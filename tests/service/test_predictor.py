@@ -49,7 +49,7 @@ async def test_a_swap_in_the_middle_keeps_each_message_with_its_model() -> None:
 
     old, new = ActiveModel(Remembering(version="old")), ActiveModel(Remembering(version="new"))
     batch = [Work(old, FakePrepared("a", 1)), Work(new, FakePrepared("spam", 1)), Work(old, FakePrepared("c", 1))]
-    scores = await predictor.score(batch)
+    answers = await predictor.score(batch)
     predictor.stop()
-    assert [score.verdict for score in scores] == ["ham", "spam", "ham"]
+    assert [answer.score.verdict for answer in answers] == ["ham", "spam", "ham"]
     assert seen == [("old", ["a", "c"]), ("new", ["spam"])]
