@@ -8,7 +8,7 @@ from service.errors import install_error_handlers
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RefuseWhenFull, RequestContext
 from service.model_folder import LoadClassifier, load_version
-from service.routers import feedback, health, metrics, models, predict
+from service.routers import feedback, health, metrics, models, oip, predict
 from service.schemas import PredictRequest
 from service.schemas_feedback import FeedbackRequest
 from service.settings import Settings
@@ -43,7 +43,7 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
     """
     app = HamletApp(title="Hamlet", description=DESCRIPTION, version=API_VERSION, lifespan=lifespan)
     app.state.service = state = ServiceState(settings, load)
-    for part in (predict, feedback, models, health, metrics):
+    for part in (predict, feedback, models, health, metrics, oip):
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.

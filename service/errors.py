@@ -3,11 +3,12 @@
     HamletError
     └── ApiError        a code of the contract, a sentence, and the field it is about
 
-The body is always {"error": {"code", "message", "field"?}} and never quotes a message.
+The body is {"error": {"code", "message", "field"?}}, or what a foreign protocol has in its place, and never quotes a
+message.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -132,8 +133,15 @@ def api_error(error: Exception) -> ApiError:
     return ApiError(code, str(error), retry_after_s=getattr(error, "retry_after_s", None))
 
 
-def error_response(error: ApiError) -> Response:
-    """Return the answer for an error, with the headers that belong to its status."""
+# Clients of a foreign protocol read its own error body; the first segment of the path says which protocol it is.
+FOREIGN_BODIES: Mapping[str, Callable[[ApiError], dict[str, Any]]] = {
+    "v2": lambda error: {"error": str(error)},  # Open Inference Protocol
+}
+
+
+def error_response(error: ApiError, path: str) -> Response:
+    """Return the answer for an error on a path, with the headers that belong to its status."""
+    body_of = FOREIGN_BODIES.get(path.lstrip("/").partition("/")[0], ApiError.body)
     headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -142,7 +150,7 @@ def error_response(error: ApiError) -> Response:
         retry_after_s = RETRY_AFTER_UNAVAILABLE_S
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    return Response(orjson.dumps(error.body()), error.status, headers, "application/json")
+    return Response(orjson.dumps(body_of(error)), error.status, headers, "application/json")
 
 
 def from_http_exception(error: HTTPException) -> ApiError:
@@ -159,21 +167,22 @@ def from_http_exception(error: HTTPException) -> ApiError:
 def install_error_handlers(app: FastAPI) -> None:
     """Make every error that a route lets out an answer of the contract."""
 
-    async def answer(_request: Request, error: Exception) -> Response:
-        return error_response(api_error(error))
+    async def answer(request: Request, error: Exception) -> Response:
+        return error_response(api_error(error), request.scope["path"])
 
-    async def answer_http(_request: Request, error: Exception) -> Response:
+    async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = error_response(from_http_exception(error))
+        response = error_response(from_http_exception(error), request.scope["path"])
         if error.headers and "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
 
-    async def answer_validation(_request: Request, error: Exception) -> Response:
+    async def answer_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        return error_response(ApiError(ErrorCode.INVALID_REQUEST, f"{first['msg']}.", field=field))
+        invalid = ApiError(ErrorCode.INVALID_REQUEST, f"{first['msg']}.", field=field)
+        return error_response(invalid, request.scope["path"])
 
     app.add_exception_handler(ApiError, answer)
     for kind in CODES:

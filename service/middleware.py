@@ -56,7 +56,7 @@ class RequestContext:
         except Exception as error:
             log.error("request failed", exc_info=error, extra={"fields": {"request_id": request_id}})
             if not status:
-                await error_response(api_error(error))(scope, receive, send_with_id)
+                await error_response(api_error(error), scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "unmatched")
@@ -94,7 +94,7 @@ class RefuseWhenFull:
             refusal = self._refusal(Headers(scope=scope).get(TIMEOUT_HEADER))
             if refusal is not None:
                 scope["route"] = self._routes[scope["path"]]
-                await error_response(refusal)(scope, receive, send)
+                await error_response(refusal, scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -29,6 +29,15 @@ PATHS = {
     "/health/ready": "get",
     "/health": "get",
     "/metrics": "get",
+    "/v2": "get",
+    "/v2/health/live": "get",
+    "/v2/health/ready": "get",
+    "/v2/models/{model_name}": "get",
+    "/v2/models/{model_name}/ready": "get",
+    "/v2/models/{model_name}/infer": "post",
+    "/v2/models/{model_name}/versions/{version}": "get",
+    "/v2/models/{model_name}/versions/{version}/ready": "get",
+    "/v2/models/{model_name}/versions/{version}/infer": "post",
 }
 METRICS = """
     requests_total request_seconds parse_seconds queue_seconds inference_seconds batch_messages batch_tokens
