@@ -8,7 +8,7 @@ from service.errors import install_error_handlers
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RefuseWhenFull, RequestContext
 from service.model_folder import LoadClassifier, load_version
-from service.routers import feedback, health, metrics, models, oip, predict
+from service.routers import feedback, health, metrics, models, oip, page, predict
 from service.schemas import PredictRequest
 from service.schemas_feedback import FeedbackRequest
 from service.settings import Settings
@@ -41,9 +41,17 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
         settings: checked settings.
         load: gives the classifier of a version; called in a thread.
     """
-    app = HamletApp(title="Hamlet", description=DESCRIPTION, version=API_VERSION, lifespan=lifespan)
+    app = HamletApp(
+        title="Hamlet",
+        description=DESCRIPTION,
+        version=API_VERSION,
+        lifespan=lifespan,
+        # FastAPI's pages load scripts from elsewhere; service.routers.page has one that does not.
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service = state = ServiceState(settings, load)
-    for part in (predict, feedback, models, health, metrics, oip):
+    for part in (predict, feedback, models, health, metrics, oip, page):
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.
