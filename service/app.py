@@ -8,7 +8,7 @@ from service.errors import install_error_handlers
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RefuseWhenFull, RequestContext
 from service.model_folder import LoadClassifier, load_version
-from service.routers import feedback, health, metrics, models, oip, page, predict
+from service.routers import feedback, health, metrics, models, oip, page, predict, rspamd
 from service.schemas import PredictRequest
 from service.schemas_feedback import FeedbackRequest
 from service.settings import Settings
@@ -51,11 +51,11 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
         redoc_url=None,
     )
     app.state.service = state = ServiceState(settings, load)
-    for part in (predict, feedback, models, health, metrics, oip, page):
+    for part in (predict, feedback, models, health, metrics, oip, page, rspamd):
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit, state=state)
-    app.add_middleware(RefuseWhenFull, state=state, paths=predict.PATHS)
+    app.add_middleware(RefuseWhenFull, state=state, paths=(*predict.PATHS, rspamd.CHECK_PATH))
     app.add_middleware(RequestContext, state=state)
     return app

@@ -133,16 +133,32 @@ def api_error(error: Exception) -> ApiError:
     return ApiError(code, str(error), retry_after_s=getattr(error, "retry_after_s", None))
 
 
+# The paths of rspamd's protocol. Its clients show a person nothing of an error but the reason phrase, so the sentence
+# goes there too: service.http_protocol takes it from this header.
+RSPAMD_PATHS = frozenset(
+    "checkv2 learnspam learnham fuzzyadd fuzzydel stat auth counters ping healthy ready".split()  # noqa: SIM905
+)
+REASON_HEADER = "X-Error"
+
+
+def _rspamd_body(error: ApiError) -> dict[str, Any]:
+    return {"error": str(error), "error_domain": error.code.value}
+
+
 # Clients of a foreign protocol read its own error body; the first segment of the path says which protocol it is.
 FOREIGN_BODIES: Mapping[str, Callable[[ApiError], dict[str, Any]]] = {
     "v2": lambda error: {"error": str(error)},  # Open Inference Protocol
+    **dict.fromkeys(RSPAMD_PATHS, _rspamd_body),
 }
 
 
 def error_response(error: ApiError, path: str) -> Response:
     """Return the answer for an error on a path, with the headers that belong to its status."""
-    body_of = FOREIGN_BODIES.get(path.lstrip("/").partition("/")[0], ApiError.body)
+    protocol = path.lstrip("/").partition("/")[0]
+    body_of = FOREIGN_BODIES.get(protocol, ApiError.body)
     headers = {}
+    if protocol in RSPAMD_PATHS:
+        headers[REASON_HEADER] = "".join(letter if " " <= letter <= "~" else "?" for letter in str(error))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     retry_after_s = error.retry_after_s

@@ -1,11 +1,17 @@
-"""uvicorn's HTTP parser with a limit on headers, which it lacks (0.54), and refusals in the words of the contract."""
+"""uvicorn's HTTP parser with what it lacks (0.54): a limit on headers, refusals in the words of the contract, and
+reason phrases of our own for clients that show nothing else."""
 
+import asyncio
+import re
 from http import HTTPStatus
+from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.errors import ApiError, ErrorCode
+from service.errors import REASON_HEADER, RSPAMD_PATHS, ApiError, ErrorCode
+
+_REASON = re.compile(rb"\r\n" + REASON_HEADER.lower().encode() + rb": ([^\r\n]*)", re.IGNORECASE)
 
 
 def limited_protocol(max_header_bytes: int) -> type[HttpToolsProtocol]:
@@ -23,6 +29,8 @@ def limited_protocol(max_header_bytes: int) -> type[HttpToolsProtocol]:
             self._in_headers = False
             self._header_bytes = 0
             super().on_headers_complete()
+            if self.scope["path"][1:] in RSPAMD_PATHS:
+                self.cycle.transport = cast(asyncio.Transport, _WithReason(self.transport))
 
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
@@ -44,6 +52,26 @@ def limited_protocol(max_header_bytes: int) -> type[HttpToolsProtocol]:
             self.transport.close()
 
     return LimitedProtocol
+
+
+class _WithReason:
+    """A transport on which the reason phrase of an answer is what its header REASON_HEADER says."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write; what uvicorn writes first is the status line and all headers."""
+        if data.startswith(b"HTTP/1.1 "):
+            head, end, body = data.partition(b"\r\n\r\n")
+            reason = _REASON.search(head)
+            if reason:
+                status_line, line_end, headers = head.partition(b"\r\n")
+                data = status_line[: len(b"HTTP/1.1 400 ")] + reason[1] + line_end + headers + end + body
+        self._transport.write(data)
 
 
 def answer_bytes(error: ApiError) -> bytes:

@@ -17,23 +17,43 @@ from service.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, description="A key of HAMLET_API_KEYS or HAMLET_ADMIN_KEYS, where they are set.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+PASSWORD = "send it as the header Password, or as ?password="  # noqa: S105
 
 
 async def require_key(state: State, credentials: Credentials) -> None:
     """Refuse a request without one of the keys, if any is set; before its body is read. Admin keys open this too."""
-    keys = state.settings.api_keys
-    if keys and not _is_one_of((*keys, *state.settings.admin_keys), credentials):
-        raise ApiError(ErrorCode.UNAUTHORIZED, "A valid key is needed: `Authorization: Bearer <key>`.")
+    check_key(state.settings, credentials.credentials if credentials else None, "`Authorization: Bearer <key>`")
 
 
 async def require_admin(request: Request, state: State, credentials: Credentials) -> None:
     """Refuse a request without an admin key; where none is set, one that does not come from this very machine."""
-    keys = state.settings.admin_keys
+    given = credentials.credentials if credentials else None
+    check_admin(request, state.settings, given, "`Authorization: Bearer <key>`")
+
+
+async def require_password(request: Request, state: State, credentials: Credentials) -> None:
+    """As `require_key`, with the key sent as rspamd's clients send a password."""
+    check_key(state.settings, _password(request, credentials), PASSWORD)
+
+
+async def require_admin_password(request: Request, state: State, credentials: Credentials) -> None:
+    """As `require_admin`, with the key sent as rspamd's clients send a password."""
+    check_admin(request, state.settings, _password(request, credentials), PASSWORD)
+
+
+def check_key(settings: Settings, given: str | None, how: str) -> None:
+    """Raise unauthorized unless a key opens scoring; `how` says how to send one."""
+    keys = settings.api_keys
+    if keys and not _is_one_of((*keys, *settings.admin_keys), given):
+        raise ApiError(ErrorCode.UNAUTHORIZED, f"A valid key is needed: {how}.")
+
+
+def check_admin(request: Request, settings: Settings, given: str | None, how: str) -> None:
+    """Raise unauthorized or forbidden unless a key, or where the call comes from, opens administration."""
+    keys = settings.admin_keys
     if keys:
-        if not _is_one_of(keys, credentials):
-            raise ApiError(
-                ErrorCode.UNAUTHORIZED, "A key of HAMLET_ADMIN_KEYS is needed: `Authorization: Bearer <key>`."
-            )
+        if not _is_one_of(keys, given):
+            raise ApiError(ErrorCode.UNAUTHORIZED, f"A key of HAMLET_ADMIN_KEYS is needed: {how}.")
     elif not is_local(request):
         raise ApiError(
             ErrorCode.FORBIDDEN,
@@ -56,15 +76,24 @@ def is_local(request: Request) -> bool:
     """Return whether a request was made on this machine, by something else than a foreign page in a browser.
 
     A proxy on this machine calls from loopback for everybody, so what has passed one does not count. A page that
-    made its name resolve to 127.0.0.1 calls from loopback too, but with its own name as the host.
+    made its name resolve to 127.0.0.1 calls from loopback too, but with its own name as the host. No browser leaves
+    the host out; HTTP/1.0 clients such as rspamc do.
     """
     if request.client is None or not _is_loopback(request.client.host):
         return False
     headers = request.headers
     if any(name in headers for name in ("forwarded", "via", "x-forwarded-for", "x-real-ip")):
         return False
-    origin = headers.get("origin")
-    return _is_loopback(_host(f"//{headers.get('host', '')}")) and (origin is None or _is_loopback(_host(origin)))
+    host, origin = headers.get("host"), headers.get("origin")
+    if host is not None and not _is_loopback(_host(f"//{host}")):
+        return False
+    return origin is None or _is_loopback(_host(origin))
+
+
+def _password(request: Request, credentials: HTTPAuthorizationCredentials | None) -> str | None:
+    if credentials:
+        return credentials.credentials
+    return request.headers.get("password") or request.query_params.get("password")
 
 
 def _host(url: str) -> str:
@@ -84,11 +113,11 @@ def _is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _is_one_of(keys: Sequence[SecretStr], credentials: HTTPAuthorizationCredentials | None) -> bool:
-    given = _digest(credentials.credentials if credentials else "")
+def _is_one_of(keys: Sequence[SecretStr], given: str | None) -> bool:
+    digest = _digest(given or "")
     # Digests have one length, and every key is compared: the time says nothing about how close the guess was.
-    matches = [hmac.compare_digest(given, _digest(key.get_secret_value())) for key in keys]
-    return credentials is not None and any(matches)
+    matches = [hmac.compare_digest(digest, _digest(key.get_secret_value())) for key in keys]
+    return given is not None and any(matches)
 
 
 def _digest(key: str) -> bytes:

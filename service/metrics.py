@@ -94,12 +94,24 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""
+        return generate_latest(self._of_all_workers())
+
+    def counted(self, counter: Counter) -> list[tuple[dict[str, str], int]]:
+        """Return the labels and values of a counter, of all workers together. Reads files: call it in a thread."""
+        (described,) = counter.describe()
+        metrics = self._of_all_workers().collect()
+        samples = [
+            sample for metric in metrics for sample in metric.samples if sample.name == f"{described.name}_total"
+        ]
+        return [(dict(sample.labels), int(sample.value)) for sample in samples]
+
+    def _of_all_workers(self) -> CollectorRegistry:
         if self._shared_folder is None:
-            return generate_latest(self.registry)
+            return self.registry
         self.refresh()
         registry = CollectorRegistry()
         registry.register(_AllWorkers(None, self._shared_folder))  # type: ignore[no-untyped-call]  # no types there
-        return generate_latest(registry)
+        return registry
 
     def watch(
         self, queue_messages: Callable[[], float], queue_tokens: Callable[[], float], ready: Callable[[], float]

@@ -95,6 +95,12 @@ class Settings(BaseSettings):
         description="Threads that parse and tokenise messages; more let small ones pass a large one, "
         "and refusals come later.",
     )
+    rspamd_reject: bool = Field(
+        False, description="Tell mail servers that speak rspamd's protocol to reject spam, not only to mark it."
+    )
+    rspamd_mark_unsure: bool = Field(
+        False, description="Tell them to mark also what the model is not sure of; else it is delivered as it is."
+    )
     stall_s: float = Field(30.0, gt=0, description="A batch that runs longer than this makes the service not ready.")
     drain_delay_s: float = Field(
         0.0, ge=0, description="Time between not ready and refusing work on SIGTERM, for load balancers to notice."

@@ -1,26 +1,21 @@
 """POST, GET and DELETE /v1/feedback, and GET /v1/feedback/export."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from classifier.errors import MessageError
 from classifier.message import MailFields
-from service.batcher_contract import BatcherError, Outcome
 from service.decoding import decode_mail, decode_object
 from service.dependencies import Deadline, State, read_body, require_content_type, unless_gone, within
 from service.errors import ApiError, ErrorCode
 from service.feedback.export import Wanted
 from service.feedback.journal import Learned
 from service.feedback.journal import Outcome as FeedbackOutcome
-from service.feedback.report import Report, stored_message
 from service.keys import require_admin, require_key
-from service.predictor import Work
+from service.learning import TOO_LATE, learn_mail
 from service.routers.responses import json_response, refusals
 from service.schemas_feedback import FeedbackList, FeedbackOut, FeedbackRequest
 from service.state import ServiceState
@@ -31,9 +26,7 @@ for_admins = [Depends(require_admin)]
 
 EXAMPLE = '{"raw": "...", "label": "spam", "reporter": "ann"}'
 MAX_LISTED = 1000
-MODEL_PATIENCE_S = 2.0  # then an entry goes without what the model thinks of it
 FORGOTTEN = "forgotten"
-TOO_LATE = "The deadline passed before the journal answered; it may be done all the same, and to repeat it is harmless."
 
 _COMMON = (ErrorCode.UNAUTHORIZED, ErrorCode.FEEDBACK_UNAVAILABLE, ErrorCode.DRAINING, ErrorCode.DEADLINE_EXCEEDED)
 
@@ -143,44 +136,14 @@ async def _learn(state: ServiceState, body: bytes, deadline: float) -> Learned:
         return request, decode_mail(request, state.settings.max_message_bytes)
 
     said, mail = await state.parser.run(read)
-    version, probability = await _ask_model(state, mail, deadline)
-    report = Report(
-        message=stored_message(mail),
-        label=said.label,
+    return await learn_mail(
+        state,
+        mail,
+        said.label,
+        deadline=deadline,
         reporter=said.reporter,
         reason=said.reason,
         request_id=said.request_id,
-        model_version=version,
-        spam_probability=probability,
-    )
-    return await state.feedback.learn(report)
-
-
-async def _ask_model(
-    state: ServiceState, mail: bytes | MailFields, deadline: float
-) -> tuple[str, float] | tuple[None, None]:
-    """Return the version in service and what it says, or nothing where it has no time: the label is what counts.
-
-    It is no prediction, and not counted as one: nobody has asked for it.
-    """
-    model = state.model
-    if model is None:
-        return None, None
-    try:
-        prepared = await state.parser.run(partial(model.classifier.prepare, mail))
-    except MessageError as error:
-        known = error.code in ErrorCode.__members__.values()
-        raise ApiError(ErrorCode(error.code) if known else ErrorCode.MESSAGE_ERROR, str(error)) from None
-    now = state.clock.now()
-    patience_s = min(MODEL_PATIENCE_S, (deadline - now) / 2)
-    try:
-        async with asyncio.timeout(patience_s):
-            with state.batcher.reserve(1, now + patience_s) as reservation:
-                (outcome,) = await reservation.score([(Work(model, prepared), prepared.tokens)])
-    except (BatcherError, TimeoutError):
-        return None, None
-    return (
-        (model.classifier.version, outcome.output.score.probability) if isinstance(outcome, Outcome) else (None, None)
     )
 
 

@@ -1,0 +1,109 @@
+"""The answers in rspamd's words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.verdict import Thresholds, Verdict
+from service.models import Score
+from service.rspamd.scale import NO_ACTION, REJECT, REJECT_SCORE, SYMBOLS, THRESHOLDS, action_of, score_of
+
+# A sender may have put these there; 0 means all of them, and rspamd adds its own X-Spam afterwards.
+REMOVE_HEADERS = {"X-Spam": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the settings say of actions; see service.rspamd.scale.action_of."""
+
+    reject: bool
+    mark_unsure: bool
+
+
+def checked(
+    score: Score, thresholds: Thresholds, choices: Choices, *, message_id: str, seconds: float
+) -> dict[str, Any]:
+    """Return the reply to /checkv2 for a message that was scored."""
+    points = score_of(score.probability, thresholds)
+    name, description = SYMBOLS[score.verdict]
+    symbol = {
+        "name": name,
+        "score": points,
+        "metric_score": points,
+        "description": description,
+        "options": [f"{score.probability:.4f}"],
+    }
+    action = action_of(score.verdict, reject=choices.reject, mark_unsure=choices.mark_unsure)
+    return _reply(action, points, {name: symbol}, {}, message_id, seconds)
+
+
+def skipped(why: str, *, seconds: float) -> dict[str, Any]:
+    """Return the reply to /checkv2 for a message that is let through unread."""
+    return _reply(NO_ACTION, 0.0, {}, {"hamlet": why}, "undef", seconds) | {"is_skipped": True}
+
+
+def _reply(
+    action: str, score: float, symbols: dict[str, Any], messages: dict[str, str], message_id: str, seconds: float
+) -> dict[str, Any]:
+    return {
+        "is_skipped": False,
+        "score": score,
+        "required_score": REJECT_SCORE,
+        "action": action,
+        "thresholds": THRESHOLDS,
+        "symbols": symbols,
+        "messages": messages,
+        "urls": [],
+        "emails": [],
+        "message-id": message_id,
+        "time_real": round(seconds, 6),
+        "milter": {"add_headers": {}, "remove_headers": REMOVE_HEADERS},
+    }
+
+
+def statistics(verdicts: Mapping[Verdict, int], learned: Mapping[str, int], choices: Choices) -> dict[str, Any]:
+    """Return what /stat counts.
+
+    Args:
+        verdicts: messages scored since the start, by whatever path they came.
+        learned: messages of which somebody said `spam` or `ham` since the start.
+        choices: what the actions of these verdicts would be.
+    """
+    actions = dict.fromkeys((REJECT, "soft reject", "rewrite subject", "add header", "greylist", NO_ACTION), 0)
+    for verdict, count in verdicts.items():
+        actions[action_of(verdict, reject=choices.reject, mark_unsure=choices.mark_unsure)] += count
+    scanned, spam = sum(verdicts.values()), verdicts.get(Verdict.SPAM, 0)
+    return {
+        "scanned": scanned,
+        "learned": sum(learned.values()),
+        "total_learns": sum(learned.values()),
+        "actions": actions,
+        "spam_count": spam,
+        "ham_count": scanned - spam,
+        "connections": 0,
+        "control_connections": 0,
+        "statfiles": [
+            {"symbol": f"HAMLET_{label.upper()}", "type": "journal", "revision": count, "users": 0, "languages": 0}
+            for label, count in sorted(learned.items())
+        ],
+    }
+
+
+def counters(verdicts: Mapping[Verdict, int], uptime_s: float) -> list[dict[str, Any]]:
+    """Return the reply to /counters: how often each symbol was given, and per second."""
+    weights: Iterable[tuple[Verdict, float]] = (
+        (Verdict.HAM, 0.0),
+        (Verdict.UNSURE, THRESHOLDS["add header"]),
+        (Verdict.SPAM, REJECT_SCORE),
+    )
+    return [
+        {
+            "symbol": SYMBOLS[verdict][0],
+            "weight": weight,
+            "frequency": verdicts.get(verdict, 0) / max(uptime_s, 1.0),
+            "frequency_stddev": 0.0,
+            "hits": verdicts.get(verdict, 0),
+            "time": 0.0,
+        }
+        for verdict, weight in weights
+    ]
