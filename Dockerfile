@@ -27,7 +27,7 @@ RUN pip install --no-deps --retries 1 --timeout 15 -r torch-cpu.txt \
     && rm -rf include test share \
     && find bin -type f ! -name torch_shm_manager -delete
 COPY pyproject.toml LICENSE ./
-RUN pip install . \
+RUN pip install '.[classifier]' \
     && find /opt/venv -path '*/sympy/*' -type d -name tests -prune -exec rm -rf {} +
 
 FROM dependencies AS training-dependencies

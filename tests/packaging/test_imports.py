@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.packaging.service_alone import modules
+from tests.packaging.alone import forbidden, modules
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = """
@@ -39,6 +39,12 @@ def after_importing(names: list[str]) -> dict[str, Any]:
 def test_light_modules_load_without_torch(name: str) -> None:
     """Parsing mail or describing a request does not cost a second and half a gigabyte."""
     assert "torch" not in after_importing([name])["modules"]
+
+
+def test_the_client_loads_with_httpx_alone() -> None:
+    """A mail server that asks a service elsewhere needs neither a model nor a web framework."""
+    seen = after_importing(modules("service/client"))
+    assert not set(forbidden("service/client")) & set(seen["modules"])
 
 
 @pytest.mark.parametrize("package", ["classifier", "service", "training"])

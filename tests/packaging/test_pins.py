@@ -34,7 +34,7 @@ def pins() -> dict[str, Version]:
 
 def requirements() -> list[Requirement]:
     """Return what the project asks for, with all extras; itself left out."""
-    texts = [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]
+    texts = [text for extra in EXTRAS.values() for text in extra]
     return [one for one in map(Requirement, texts) if one.name != PROJECT["name"]]
 
 
@@ -78,6 +78,13 @@ def test_the_image_runs_a_python_that_the_project_allows() -> None:
 
 def test_web_and_training_dependencies_stay_apart() -> None:
     """No package is asked for by both extras, or by one and the classifier."""
-    groups = [PROJECT["dependencies"], EXTRAS["service"], EXTRAS["training"]]
+    groups = [EXTRAS["classifier"], EXTRAS["service"], EXTRAS["training"]]
     names = [canonicalize_name(Requirement(text).name) for group in groups for text in group]
-    assert sorted(names) == sorted(set(names))
+    apart = [name for name in names if name != PROJECT["name"]]
+    assert sorted(apart) == sorted(set(apart))
+
+
+def test_only_an_extra_brings_dependencies() -> None:
+    """A client does not install torch because the classifier needs it."""
+    assert PROJECT["dependencies"] == []
+    assert [Requirement(text).name for text in EXTRAS["client"]] == ["httpx"]
