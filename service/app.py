@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from service.errors import install_error_handlers
 from service.lifespan import lifespan
-from service.middleware import BodyLimit, RefuseWhenFull, RequestContext
+from service.middleware import BodyLimit, RequestContext
 from service.model_folder import LoadClassifier, load_version
 from service.routers import feedback, health, metrics, models, oip, page, predict, rspamd
 from service.schemas import PredictRequest
@@ -56,6 +56,5 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
     install_error_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit, state=state)
-    app.add_middleware(RefuseWhenFull, state=state, paths=(*predict.PATHS, rspamd.CHECK_PATH))
     app.add_middleware(RequestContext, state=state)
     return app

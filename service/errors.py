@@ -152,12 +152,15 @@ FOREIGN_BODIES: Mapping[str, Callable[[ApiError], dict[str, Any]]] = {
 }
 
 
-def error_response(error: ApiError, path: str) -> Response:
-    """Return the answer for an error on a path, with the headers that belong to its status."""
-    protocol = path.lstrip("/").partition("/")[0]
-    body_of = FOREIGN_BODIES.get(protocol, ApiError.body)
+def error_body(error: ApiError, path: str) -> bytes:
+    """Return the body of an error on a path, as JSON."""
+    return orjson.dumps(FOREIGN_BODIES.get(_protocol(path), ApiError.body)(error))
+
+
+def error_headers(error: ApiError, path: str) -> dict[str, str]:
+    """Return the headers of an error on a path."""
     headers = {}
-    if protocol in RSPAMD_PATHS:
+    if _protocol(path) in RSPAMD_PATHS:
         headers[REASON_HEADER] = "".join(letter if " " <= letter <= "~" else "?" for letter in str(error))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -166,7 +169,16 @@ def error_response(error: ApiError, path: str) -> Response:
         retry_after_s = RETRY_AFTER_UNAVAILABLE_S
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    return Response(orjson.dumps(body_of(error)), error.status, headers, "application/json")
+    return headers
+
+
+def error_response(error: ApiError, path: str) -> Response:
+    """Return the answer for an error on a path."""
+    return Response(error_body(error, path), error.status, error_headers(error, path), "application/json")
+
+
+def _protocol(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
 
 
 def from_http_exception(error: HTTPException) -> ApiError:

@@ -4,14 +4,10 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.batcher_contract import BatcherError
-from service.deadline import TIMEOUT_HEADER, timeout_s_of
 from service.errors import ApiError, ClientGoneError, ErrorCode, api_error, error_response
 from service.state import ServiceState
 
@@ -74,49 +70,6 @@ class RequestContext:
                     }
                 },
             )
-
-
-class RefuseWhenFull:
-    """Refuses what there is no room for before routing and everything after it: a refusal has to cost little.
-
-    At twice the capacity there is more to refuse than to score. What is let in here is checked again by its route.
-    """
-
-    def __init__(self, app: ASGIApp, state: ServiceState, paths: Collection[str]) -> None:
-        """Look at POST to these paths alone."""
-        self._app = app
-        self._state = state
-        self._routes = {path: _Route(path) for path in paths}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._routes:
-            refusal = self._refusal(Headers(scope=scope).get(TIMEOUT_HEADER))
-            if refusal is not None:
-                scope["route"] = self._routes[scope["path"]]
-                await error_response(refusal, scope["path"])(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, timeout_header: str | None) -> ApiError | None:
-        state = self._state
-        if state.refusing_work or state.model is None:
-            return None  # which is said before anything about room
-        try:
-            timeout_s = timeout_s_of(timeout_header, state.settings.request_timeout_ms)
-            state.batcher.check_room(1, state.clock.now() + timeout_s)
-        except BatcherError as error:
-            return api_error(error)
-        except ApiError:
-            return None  # the route says it, with everything else that it documents
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """What RequestContext wants to know of a route."""
-
-    path: str
 
 
 class BodyLimit:

@@ -8,7 +8,9 @@ from types import FrameType
 
 import uvicorn
 
+from service.early_refusal import EarlyRefusal
 from service.http_protocol import limited_protocol
+from service.routers import predict, rspamd
 from service.settings import Settings
 from service.state import ServiceState
 
@@ -70,11 +72,12 @@ class DrainingServer(uvicorn.Server):
 
 def make_server(app: object, state: ServiceState, settings: Settings) -> DrainingServer:
     """Return a server for an app, not started."""
+    early = EarlyRefusal(state, (*predict.PATHS, rspamd.CHECK_PATH))
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's own union of ASGI types is private
         host=settings.host,
         port=settings.port,
-        http=limited_protocol(settings.max_header_bytes),
+        http=limited_protocol(settings.max_header_bytes, early.refuse),
         ws="none",
         access_log=False,
         log_config=None,

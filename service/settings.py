@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How often each process looks whether the file `active` names another version."
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys for scoring (`Authorization: Bearer`); without any, scoring is open."
+        (),
+        description="Comma-separated keys for scoring (`Authorization: Bearer`); without any, scoring is open. "
+        "A full service says 429 before it looks at the key.",
     )
     admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys for admin calls; without any, these are taken from this machine only."

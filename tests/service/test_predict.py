@@ -6,10 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.responses import Response
 
 from service.app import create_app
-from service.middleware import RefuseWhenFull
 from service.settings import Settings
 from tests.service.conftest import OpenApp
 from tests.service.fakes import FakeClassifier, settle, until
@@ -257,30 +255,6 @@ async def test_overload_is_429_with_a_time_to_come_back(open_app: OpenApp, class
         text = (await client.get("/metrics")).text
         assert 'hamlet_rejected_total{reason="messages"} 2.0' in text
         assert 'hamlet_requests_total{code="429",route="/v1/predict/raw"} 1.0' in text
-
-
-async def test_what_there_is_no_room_for_does_not_reach_the_routes(
-    open_app: OpenApp, classifier: FakeClassifier
-) -> None:
-    """A refusal costs no routing; scoring alone is refused so, and nothing is once there is room."""
-    reached: list[str] = []
-
-    async def routes(scope: Any, receive: Any, send: Any) -> None:
-        reached.append(scope["path"])
-        await Response()(scope, receive, send)
-
-    limits = {"max_messages_in_flight": 1, "max_messages_per_request": 1, "max_batch_messages": 1}
-    async with open_app(**limits) as (client, state):
-        app = RefuseWhenFull(routes, state, paths=["/v1/predict/raw"])
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as behind:
-            classifier.may_score.clear()
-            busy = asyncio.create_task(client.post("/v1/predict/raw", content=b"a"))
-            await until(lambda: bool(state.batcher.batch_running_s))
-            statuses = [(await behind.post(path)).status_code for path in ("/v1/predict/raw", "/v1/feedback")]
-            assert (statuses, reached) == ([429, 200], ["/v1/feedback"])
-            classifier.may_score.set()
-            assert (await busy).status_code == 200
-            assert (await behind.post("/v1/predict/raw")).status_code == 200
 
 
 async def test_a_client_that_hangs_up_takes_its_messages_along(classifier: FakeClassifier) -> None:
