@@ -20,6 +20,9 @@ from classifier.tokenizer import PADDING_ID
 Cell = Literal["lstm", "gru", "rnn"]
 # Windows read at a time when only the score is wanted. Their states stay in the cache: 64 take 1.5 times as long each.
 _WINDOWS_AT_A_TIME = 32
+# Their number is rounded up to a multiple of this: the CPU library keeps a kernel for each number and width of windows,
+# 0.7 MB each (`python -m tests.benchmarks.shapes`).
+_WINDOWS_ROUNDED_TO = 4
 _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
@@ -105,10 +108,7 @@ class SpamNetwork(nn.Module):
         parts: list[Tensor] = []
         for group_G in torch.split(order_W, _WINDOWS_AT_A_TIME):
             width = min(bucket(int(lengths_W[group_G[-1]])), token_ids_WT.shape[1])
-            rows_G = group_G
-            if len(group_G) == 1 and self.embedding.weight.dtype == torch.bfloat16:
-                # One window alone gets another kernel, which rounds otherwise: its logit moved by up to 0.003.
-                rows_G = group_G.repeat(2)
+            rows_G = torch.cat([group_G, group_G[-1:].expand(_rounded(len(group_G)) - len(group_G))])
             parts.append(self._read(token_ids_WT[rows_G, :width], lengths_W[rows_G])[: len(group_G)])
         return torch.cat(parts)[order_W.argsort()]
 
@@ -154,6 +154,13 @@ class SpamNetwork(nn.Module):
             else:
                 states.append(states_WTH.masked_fill_(padding_WT[:, :, None], float("-inf")).amax(1))
         return torch.cat(states, dim=1)
+
+
+def _rounded(windows: int) -> int:
+    """How many windows are read in place of so many."""
+    if windows <= 2:  # one window alone gets another kernel, which in bfloat16 moved its logit by up to 0.003
+        return 2
+    return -(-windows // _WINDOWS_ROUNDED_TO) * _WINDOWS_ROUNDED_TO
 
 
 def pool_windows(window_WR: Tensor, message_W: Tensor, messages: int) -> Tensor:

@@ -27,14 +27,14 @@ Item = TypeVar("Item")
 
 def step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, float]:
     """Return messages per second of each step, `seconds` each, on all cores where a step can use them."""
-    with _threads(available_cores()):
+    with threads(available_cores()):
         rates = apart(_step_rates, folder, raws, seconds)
     return {**rates, PIPELINE_ALL_CORES: _rate_of_all_cores(folder, raws, seconds)}
 
 
 def scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
     """Return the probability of spam of each mail, each scored alone."""
-    with _threads(available_cores()):
+    with threads(available_cores()):
         return apart(_scores, folder, raws)
 
 
@@ -70,7 +70,7 @@ def _rate_of_all_cores(folder: Path, raws: Sequence[bytes], seconds: float) -> f
         context.Process(target=_work, args=(folder, raws[core::cores], seconds, together, rates))
         for core in range(cores)
     ]
-    with _threads(1):
+    with threads(1):
         for worker in workers:
             worker.start()
     total: float = sum(rates.get() for _ in workers)
@@ -119,7 +119,7 @@ def _load(folder: Path) -> "SpamClassifier":
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def threads(number: int) -> Iterator[None]:
     """Let processes that are started inside use so many threads, set up as the service sets itself up."""
     settings = {
         "OMP_NUM_THREADS": str(number),
