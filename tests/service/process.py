@@ -20,14 +20,14 @@ START_TIMEOUT_S = 180.0  # several on a busy machine: it costs time only where s
 
 
 class Process:
-    """`python -m service` on a free port."""
+    """`python -m service` on a free port, unless the settings name one."""
 
     command: tuple[str, ...] = (sys.executable, "-m", "service")
 
     def __init__(self, log: Path, **settings: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+            self.port = int(settings.get("HAMLET_PORT") or probe.getsockname()[1])
         database = f"sqlite:///{log.parent}/feedback.db"
         environment = {**os.environ, "HAMLET_DATABASE_URL": database, "HAMLET_PORT": str(self.port), **settings}
         self.log = log
