@@ -16,7 +16,7 @@ import torch
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
-from classifier.explanation import token_weights
+from classifier.explanation import logit_of_nothing, token_weights
 from classifier.message import MailFields, ParseLimits, read_mail
 from classifier.network import computes_in_bfloat16, score_batch
 from classifier.reasons import ExplainableMessage, WeighedMessage, explainable
@@ -117,14 +117,23 @@ class SpamClassifier:
         return explainable(read_mail(mail, self._limits), self._tokenizer, self.encoding)
 
     def weigh(self, prepared: Sequence[ExplainableMessage]) -> list[WeighedMessage]:
-        """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order."""
+        """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order.
+
+        All weights of a message and `log_odds_of_nothing` add up to the log-odds of its probability.
+        """
         weights: list[list[float]] = [[] for _ in prepared]
         messages = [message.token_ids for message in prepared]
         for group in bucketed(messages, self.encoding, _CALL_TOKENS):
-            found = token_weights(self._network, [messages[position] for position in group], self.encoding)
+            found = token_weights(self._scoring_network, [messages[position] for position in group], self.encoding)
             for position, of_message in zip(group, found, strict=True):
                 weights[position] = (self._artifact.calibration.slope * of_message).tolist()
         return [WeighedMessage(*each) for each in zip(prepared, weights, strict=True)]
+
+    @property
+    def log_odds_of_nothing(self) -> float:
+        """The log-odds of spam from which all weights start: of a message of which nothing is read."""
+        calibration = self._artifact.calibration
+        return calibration.slope * logit_of_nothing(self._network) + calibration.offset
 
     def score(self, prepared: Sequence[PreparedMessage]) -> list[Score]:
         """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4)."""

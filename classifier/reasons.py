@@ -12,10 +12,13 @@ from classifier.shown_message import SHOWN_FIELDS, ShownMessage, show_message
 from classifier.tokenizer import TextTokenizer
 
 MAX_REASONS = 30
-# Nats; what moves the odds by less than a fiftieth is no reason.
-_LEAST = 0.02
+# Nats; what moves the odds by less than a twentieth is no reason.
+_LEAST = 0.05
 _LONGEST_PHRASE = 8  # words
 _LONGEST_TEXT = 200  # characters
+_WIDEST_SPACE = 3
+# What belongs to a phrase beside letters and digits.
+_OPENING, _CLOSING = frozenset("$€£#@!"), frozenset("%€£$!?")
 # A neighbour belongs to the phrase of a word when it pulls the same way, at least so much of what the word does.
 _SHARE_OF_PEAK = 0.25
 # Marks that say what was done to the word behind them; the others stand for what was there.
@@ -83,7 +86,7 @@ class WeighedMessage:
                 continue
             first, last = self._phrase(peak, sums, used)
             used.update(range(first, last + 1))
-            found.append(self._reason(first, last, sum(sums[first : last + 1])))
+            found += self._reason(first, last, sum(sums[first : last + 1]))
         found.sort(key=lambda reason: -abs(reason.weight))
         return found[:MAX_REASONS]
 
@@ -108,17 +111,26 @@ class WeighedMessage:
         )
         if left.field != right.field or sums[place] * sums[peak] < _SHARE_OF_PEAK * sums[peak] ** 2:
             return False
-        between = self.message.shown[left.field][left.end : right.start]
-        return len(between) <= 3 and between.count("\n") < 2
+        shown = self.message.shown[left.field]
+        between = shown[left.end : right.start]
+        if not between:
+            return True
+        # A phrase ends at punctuation with a space beside it, and where a line is left empty.
+        is_words = all(any(map(str.isalnum, shown[word.start : word.end])) for word in (left, right))
+        return is_words and between.isspace() and len(between) <= _WIDEST_SPACE and between.count("\n") < 2
 
-    def _reason(self, first: int, last: int, weight: float) -> Reason:
-        field, start, end = (
-            self.message.words[first].field,
-            self.message.words[first].start,
-            self.message.words[last].end,
-        )
+    def _reason(self, first: int, last: int, weight: float) -> Iterator[Reason]:
+        """The phrase without the punctuation at its ends; none where it is nothing else."""
+        words = self.message.words
+        field, start, end = words[first].field, words[first].start, words[last].end
+        shown = self.message.shown[field]
         end = min(end, start + _LONGEST_TEXT)
-        return Reason(self.message.shown[field][start:end], field, start, end, weight)
+        while start < end and not (shown[start].isalnum() or shown[start] in _OPENING):
+            start += 1
+        while start < end and not (shown[end - 1].isalnum() or shown[end - 1] in _CLOSING):
+            end -= 1
+        if start < end:
+            yield Reason(shown[start:end], field, start, end, weight)
 
 
 def explainable(message: Message, tokenizer: TextTokenizer, encoding: EncodingConfig) -> ExplainableMessage:
@@ -132,8 +144,8 @@ def explainable(message: Message, tokenizer: TextTokenizer, encoding: EncodingCo
         truncated=truncated,
         defects=message.defects,
         shown=shown.shown,
-        facts=tuple(facts(message, shown.text)),
-        words=tuple(_words(shown, [spans[token] for token in kept])),
+        facts=tuple(facts(message, shown.text, truncated=truncated)),
+        words=tuple(_side_by_side(_words(shown, [spans[token] for token in kept]))),
     )
 
 
@@ -146,6 +158,17 @@ def _words(shown: ShownMessage, spans: Sequence[tuple[int, int]]) -> Iterator[Wo
             tokens = []
         tokens.append(token)
     yield from _word(shown, spans, tokens)
+
+
+def _side_by_side(words: Iterator[Word]) -> list[Word]:
+    """Words that share a character, as the two halves of a fraction sign do, are one."""
+    apart: list[Word] = []
+    for word in words:
+        if apart and apart[-1].field == word.field and word.start < apart[-1].end:
+            last = apart.pop()
+            word = Word(last.field, min(last.start, word.start), max(last.end, word.end), last.tokens + word.tokens)
+        apart.append(word)
+    return apart
 
 
 def _goes_on(text: str, last: tuple[int, int], span: tuple[int, int]) -> bool:

@@ -119,7 +119,7 @@ def _parts(message: Message, sources: dict[str, str]) -> Iterator[tuple[str, Tra
     def stretch(field: str, start: int, length: int) -> Traced:
         return Traced.of(sources[field]).stretch(start, start + length)
 
-    subject = traced_normalise(Traced.of(message.subject).sub(marks._LIST_TAG, " "), 600, 0)
+    subject = traced_normalise(Traced.of(message.subject).replaced(marks._LIST_TAG, " "), 600, 0)
     if subject.text:
         yield part(SUBJECT, f" {marks.SUBJECT} ", subject)
     address = message.sender_address

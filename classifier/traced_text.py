@@ -78,29 +78,49 @@ class Traced:
         A piece as long as its stretch stands for it character by character; else each of its characters stands for all
         of it. A mark is given as pieces of one character, see `_mark`.
         """
-        text = "".join(characters for characters, _, _ in pieces)
-        if not text:
+        if not pieces:
             return Traced.of("")
-        spans_P3 = np.array([(len(characters), start, end) for characters, start, end in pieces], np.int64)
-        lengths_P, starts_P, ends_P = spans_P3.T
-        one_by_one_P = lengths_P == ends_P - starts_P
+        texts, starts, ends = zip(*pieces, strict=True)
+        lengths_P = np.fromiter(map(len, texts), np.int64, len(texts))
+        starts_P, ends_P = np.array(starts, np.int64), np.array(ends, np.int64)
+        return self._of_stretches("".join(texts), lengths_P, starts_P, ends_P, lengths_P == ends_P - starts_P)
+
+    def _of_stretches(
+        self, text: str, lengths_P: Places, starts_P: Places, ends_P: Places, one_by_one_P: NDArray[np.bool_]
+    ) -> "Traced":
+        size = len(self.text)
+        if not size:
+            return Traced.of("")
         inside_C = np.arange(len(text)) - np.repeat(np.cumsum(lengths_P) - lengths_P, lengths_P)
         one_by_one_C = np.repeat(one_by_one_P, lengths_P)
         first_C = np.repeat(starts_P, lengths_P) + np.where(one_by_one_C, inside_C, 0)
         last_C = np.where(one_by_one_C, first_C, np.repeat(ends_P, lengths_P) - 1)
         # A stretch of no characters, as where a cut was made, stands for where it is.
-        size = len(self.text)
         starts_C = self.starts_C[np.minimum(first_C, size - 1)]
         ends_C = np.where(last_C >= first_C, self.ends_C[np.clip(last_C, 0, size - 1)], starts_C)
         return Traced(text, starts_C, ends_C)
 
-    def sub(self, pattern: re.Pattern[str], rewrite: Rewrite | str) -> "Traced":
-        """Return the text with each match rewritten; a string stands for all of the match."""
+    def replaced(self, pattern: re.Pattern[str], characters: str) -> "Traced":
+        """Return the text with these characters for each match, each of them standing for all of it."""
+        spans = [match.span() for match in pattern.finditer(self.text)]
+        if not spans:
+            return self
+        matches_M2 = np.array(spans, np.int64)
+        # What is kept and what is replaced take turns.
+        borders = np.concatenate([[0], matches_M2.ravel(), [len(self.text)]])
+        starts_P, ends_P = borders[:-1], borders[1:]
+        is_kept_P = np.arange(len(starts_P)) % 2 == 0
+        lengths_P = np.where(is_kept_P, ends_P - starts_P, len(characters))
+        text = pattern.sub(characters, self.text)
+        return self._of_stretches(text, lengths_P, starts_P, ends_P, is_kept_P)
+
+    def sub(self, pattern: re.Pattern[str], rewrite: Rewrite) -> "Traced":
+        """Return the text with the pieces of `rewrite` for each match."""
         pieces: list[Piece] = []
         done = 0
         for match in pattern.finditer(self.text):
             pieces.append((self.text[done : match.start()], done, match.start()))
-            pieces += _mark(rewrite, match) if isinstance(rewrite, str) else rewrite(match)
+            pieces += rewrite(match)
             done = match.end()
         if not done:
             return self
@@ -142,13 +162,13 @@ class Traced:
 def traced_normalise(traced: Traced, head: int, tail: int) -> Traced:
     """Return what classifier.text.normalise returns for the text, with its way back."""
     text = traced.cut(head * marks._UNFOLDED, tail * marks._UNFOLDED)
-    text = text.sub(marks._QUOTE_MARK, "")
+    text = text.replaced(marks._QUOTE_MARK, "")
     if not text.text.isascii():
         text = _undo_tricks(text)
     text = text.folded_space().cut(head, tail)
-    text = text.sub(_ARCHIVE_NOTE, " ")
-    text = text.sub(_URL, f" {marks.URL} ")
-    text = text.sub(_ADDRESS, f" {marks.ADDRESS} ")
+    text = text.replaced(_ARCHIVE_NOTE, " ")
+    text = text.replaced(_URL, f" {marks.URL} ")
+    text = text.replaced(_ADDRESS, f" {marks.ADDRESS} ")
     text = text.sub(_SPACED, lambda match: _marked(match, f" {marks.SPACED} ", _SEPARATED))
     text = text.sub(_CAPITALS, lambda match: _same_letters(match, match[0], marks.CAPITALS)).lower()
     text = text.sub(_REPEAT, lambda match: [(match[0][:3], match.start(), match.start() + 3)])
@@ -159,16 +179,16 @@ def traced_normalise(traced: Traced, head: int, tail: int) -> Traced:
 
 def traced_plain(traced: Traced) -> Traced:
     """An address, host or media type: lower case, digits folded, markers impossible."""
-    text = traced.cut(200, 0).lower().sub(marks._PRIVATE_USE, "")
+    text = traced.cut(200, 0).lower().replaced(marks._PRIVATE_USE, "")
     return text.mapped(text.text.translate(_DIGITS))
 
 
 def _undo_tricks(text: Traced) -> Traced:
-    text = text.sub(marks._PRIVATE_USE, "\N{REPLACEMENT CHARACTER}")
-    text = text.sub(marks._INVISIBLE_IN_WORD, marks.INVISIBLE)
-    text = text.sub(marks._INVISIBLE_RUN, "")
+    text = text.replaced(marks._PRIVATE_USE, "\N{REPLACEMENT CHARACTER}")
+    text = text.replaced(marks._INVISIBLE_IN_WORD, marks.INVISIBLE)
+    text = text.replaced(marks._INVISIBLE_RUN, "")
     text = text.sub(_TORN, lambda match: _marked(match, f"{marks.INVISIBLE} ", _LETTERS))
-    text = text.sub(marks._BIDI, f" {marks.BIDI} ")
+    text = text.replaced(marks._BIDI, f" {marks.BIDI} ")
     text = text.sub(marks._STYLED, lambda match: _same_letters(match, match[0].translate(marks._SQUARED), marks.STYLED))
     text = text.rewritten(list(_compatible(text.text)))
     return text.sub(marks._MIXABLE_WORD, _unmixed)

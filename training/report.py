@@ -233,16 +233,15 @@ def _reasons(findings: Findings, places: Sequence[int]) -> Iterable[str]:
     fields = [name for name in FIELD_NAMES.values() if any(name in each.by_field for each in found)]
     yield (
         "<h3>What pulled them there</h3>\n<p>The score before it is turned into a probability, in nats (0 is even, "
-        "each 0.7 doubles or halves the odds), starts at what the model says of a mail without words; each field of "
-        "the mail pulls it up to spam (+) or down to ham. Found by integrated gradients; the pulls miss the score by "
-        f"{max(each.gap for each in found):.2f} at most here. The pull of a word is that in its place among the "
-        "others: it need not pull so elsewhere.</p>"
+        "each 0.7 doubles or halves the odds), starts at what the model says where it has read nothing; each field of "
+        "the mail pulls it up to spam (+) or down to ham, and together they are the score. The pull of a word is that "
+        "in its place among the others: it need not pull so elsewhere.</p>"
     )
     rows = []
     for place, each in zip(places, found, strict=True):
         pulls = [f"{each.by_field[name]:+.2f}" if name in each.by_field else "" for name in fields]
         rows.append([findings.ids_N[place], f"{each.baseline_logit:+.2f}", *pulls, f"{each.logit:+.2f}"])
-    yield _table(["message", "without words", *fields, "score"], rows)
+    yield _table(["message", "nothing read", *fields, "score"], rows)
     if findings.subjects_N is None:
         yield '<p class="note">The words that pulled most are shown with --show-content: private mail.</p>'
         return

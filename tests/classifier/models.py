@@ -16,12 +16,28 @@ from classifier.wide_and_deep import WideAndDeep
 from tests.conftest import mail_files
 
 ENCODING = EncodingConfig(window_tokens=32, head_tokens=64, tail_tokens=32)
+NGRAMS = NgramConfig(bucket_bits=12)
+VOCABULARY = 600
+
+
+def random_model(vocabulary_size: int = VOCABULARY) -> WideAndDeep:
+    """Return a model with random weights in both halves, ready to score."""
+    torch.manual_seed(3)
+    model = WideAndDeep.of_sizes(NetworkConfig(vocabulary_size, 16, 16, 8), NGRAMS).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+        model.wide.rarity_F.uniform_(1, 5)
+        model.wide.weight_F.normal_(std=0.5)
+        model.wide.bias.fill_(-0.5)
+        model.scales.copy_(torch.tensor([2.0, 3.0]))
+    return model.requires_grad_(False)
 
 
 def small_artifact(seed: int = 1) -> Artifact:
     """Return a model with random weights, a vocabulary learned on the tests' mail, and golden scores that it keeps."""
     texts = (path.read_text("latin-1") for path in mail_files("spam", "ham"))
-    tokenizer = TextTokenizer.learn(texts, 600)
+    tokenizer = TextTokenizer.learn(texts, VOCABULARY)
     torch.manual_seed(seed)
     config = NetworkConfig(tokenizer.vocabulary_size, embedding_width=16, hidden_width=16, readout_width=8)
     ngrams = NgramConfig(bucket_bits=10)
