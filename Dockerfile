@@ -31,10 +31,10 @@ RUN pip install '.[classifier]' \
     && find /opt/venv -path '*/sympy/*' -type d -name tests -prune -exec rm -rf {} +
 
 FROM dependencies AS training-dependencies
-RUN pip install '.[training]' && pip uninstall --yes pip setuptools
+RUN pip install '.[training,object-store]' && pip uninstall --yes pip setuptools
 
 FROM dependencies AS service-dependencies
-RUN pip install '.[service,postgres]' && pip uninstall --yes pip setuptools
+RUN pip install '.[service,postgres,object-store]' && pip uninstall --yes pip setuptools
 
 
 FROM base AS training

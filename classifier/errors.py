@@ -4,7 +4,9 @@
     ├── ArtifactError              a model folder cannot be used
     │   ├── ArtifactMissingError   a file or the folder is not there
     │   ├── ArtifactCorruptError   a file is not what the manifest says, or cannot be read
-    │   └── ArtifactFormatError    written by a newer Hamlet than this one
+    │   ├── ArtifactFormatError    written by a newer Hamlet than this one
+    │   ├── ArtifactAwayError      the store that holds it cannot be reached now
+    │   └── ArtifactDeniedError    the store that holds it does not let us in
     ├── SelfTestError              a loaded model does not reproduce its own golden scores
     ├── ThresholdError             thresholds out of order or out of range
     ├── ConfigError                a setting or a preset makes no sense
@@ -33,6 +35,14 @@ class ArtifactCorruptError(ArtifactError):
 
 class ArtifactFormatError(ArtifactError):
     """The model folder was written in a format that this version does not read."""
+
+
+class ArtifactAwayError(ArtifactError):
+    """The store that holds the model cannot be reached now; later it may."""
+
+
+class ArtifactDeniedError(ArtifactError):
+    """The store that holds the model does not let us read or write."""
 
 
 class SelfTestError(HamletError):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from classifier.errors import ArtifactError, HamletError
+from classifier.errors import ArtifactAwayError, ArtifactError, HamletError
 from service.errors import ApiError, ErrorCode
 from service.metrics import Metrics
-from service.model_folder import ModelFolder
+from service.model_folder import ModelVersions
 from service.models import ActiveModel
 from service.predictor import Predictor
 
@@ -21,7 +21,7 @@ class Activation:
     """Activates one version after the other. Whatever goes wrong with a new one, the old one stays in service."""
 
     def __init__(
-        self, folder: ModelFolder, predictor: Predictor, metrics: Metrics, on_swap: Callable[[], None] = lambda: None
+        self, folder: ModelVersions, predictor: Predictor, metrics: Metrics, on_swap: Callable[[], None] = lambda: None
     ) -> None:
         self.version: str | None = None
         self.recorded = True
@@ -95,6 +95,9 @@ class Activation:
             return
         try:
             version = await self._predictor.load(self._folder.active_version)
+        except ArtifactAwayError as error:
+            log.warning("the file `active` is looked at again later: %s", error)
+            return
         except ArtifactError as error:
             self._refuse("active", error)
         else:
@@ -104,6 +107,8 @@ class Activation:
                 except ApiError as error:
                     if error.code is ErrorCode.NOT_FOUND:
                         self._refuse(version, error)
+                    if isinstance(error.__cause__, ArtifactAwayError):
+                        return  # the store may be back at the next look
         self._seen = seen
 
     async def watch_file(self, every_s: float) -> None:
@@ -119,6 +124,7 @@ class Activation:
         self._predictor.model = model
         self.version, self.recorded, self.refused = version, recorded, None
         self._on_swap()
+        self._folder.remember(version)
         self._metrics.model_activated(model.classifier.version, model.classifier.digest)
 
     def _refuse(self, version: str, error: Exception) -> ApiError:

@@ -1,4 +1,4 @@
-"""The folder of model versions: which there are, which one the file `active` names, and loading one.
+"""The versions of the model: which there are, which one the file `active` names, and loading one; from a folder.
 
 Every method reads files, and the first call imports torch: call them outside the event loop.
 """
@@ -6,7 +6,7 @@ Every method reads files, and the first call imports torch: call them outside th
 import errno
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from classifier.errors import ArtifactCorruptError, ArtifactError
 from service.models import Classifier
@@ -17,19 +17,42 @@ LoadClassifier = Callable[[Settings, Path], Classifier]
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
+class ModelVersions(Protocol):
+    """Where versions are: ModelFolder, whose methods say what each does, or service.model_store.ModelStore."""
+
+    def active_version(self) -> str: ...
+    def active_state(self) -> object: ...
+    def set_active(self, version: str) -> bool: ...
+    def remember(self, version: str) -> None: ...
+    def load(self, version: str) -> Classifier: ...
+    def names(self) -> list[str]: ...
+    def describe_all(self) -> list[dict[str, Any]]: ...
+
+
+def model_versions(settings: Settings, load: LoadClassifier) -> ModelVersions:
+    """Return the versions that HAMLET_MODELS names; nothing is read yet."""
+    if isinstance(settings.models, str):
+        from service.model_store import ModelStore
+
+        return ModelStore(settings, settings.models, load)
+    return ModelFolder(settings, settings.models, load)
+
+
 class ModelFolder:
     """The versions that can be served. A version is immutable, so what is found out about it once stays true."""
 
-    def __init__(self, settings: Settings, load: LoadClassifier) -> None:
+    def __init__(self, settings: Settings, path: Path | None, load: LoadClassifier) -> None:
+        """Serve from a folder, or from the bundled one."""
         self._settings = settings
+        self._path = path
         self._load = load
         self._described: dict[str, tuple[object, dict[str, Any]]] = {}
 
     @property
     def path(self) -> Path:
         """The folder."""
-        if self._settings.models is not None:
-            return self._settings.models
+        if self._path is not None:
+            return self._path
         from classifier.artifact import bundled_models
 
         return bundled_models()
@@ -74,6 +97,9 @@ class ModelFolder:
             raise
         return True
 
+    def remember(self, version: str) -> None:
+        """Take note that a version is in service: the file `active` does that here."""
+
     def load(self, version: str) -> Classifier:
         """Load a version, every byte of it verified, ready to be warmed up.
 
@@ -91,14 +117,14 @@ class ModelFolder:
 
     def describe_all(self) -> list[dict[str, Any]]:
         """Return for each version what GET /v1/models shows, except whether it is active."""
-        described = {}
+        found = {}
         for name in self.names():
             folder = self.path / name
             state = sorted((path.name, _state_of(path)) for path in folder.iterdir())
             known = self._described.get(name)
-            described[name] = known if known and known[0] == state else (state, _describe(folder))
-        self._described = described
-        return [description for _, description in described.values()]
+            found[name] = known if known and known[0] == state else (state, described_folder(folder))
+        self._described = found
+        return [description for _, description in found.values()]
 
 
 def load_version(settings: Settings, folder: Path) -> Classifier:
@@ -120,7 +146,8 @@ def load_version(settings: Settings, folder: Path) -> Classifier:
     return classifier
 
 
-def _describe(folder: Path) -> dict[str, Any]:
+def described_folder(folder: Path) -> dict[str, Any]:
+    """Return what GET /v1/models shows of a version, every byte of it verified, or what is wrong with it."""
     from classifier.artifact import load_artifact
 
     try:
@@ -128,15 +155,13 @@ def _describe(folder: Path) -> dict[str, Any]:
         _check_name(folder, artifact.version)
     except ArtifactError as error:
         return {"version": folder.name, "error": str(error)}
-    return {
-        "version": artifact.version,
-        "digest": artifact.digest,
-        "thresholds": {
-            "ham_below": artifact.thresholds.ham_below,
-            "spam_from": artifact.thresholds.spam_from,
-        },
-        "metrics": artifact.card.get("measures"),
-    }
+    thresholds = {"ham_below": artifact.thresholds.ham_below, "spam_from": artifact.thresholds.spam_from}
+    return described(artifact.version, artifact.digest, thresholds, artifact.card.get("measures"))
+
+
+def described(version: str, digest: str, thresholds: dict[str, float], measures: object) -> dict[str, Any]:
+    """Return what GET /v1/models shows of a version that can be served, except whether it is active."""
+    return {"version": version, "digest": digest, "thresholds": thresholds, "metrics": measures}
 
 
 def _check_name(folder: Path, version: str) -> None:

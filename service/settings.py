@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from classifier.errors import ConfigError
 from service.feedback.urls import check_database_url
+from service.object_store import check_store_url
 
 PREFIX = "HAMLET_"
 # Of the Makefile and the tests: where the mail for training lies, and a server for databases that tests make.
@@ -36,8 +37,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, description="Processes that share the port; each has a model and limits of its own.")
-    models: Path | None = Field(
-        None, description="Folder of model versions with a file `active` naming one; the bundled model without it."
+    models: Path | str | None = Field(
+        None,
+        description="Folder of model versions with a file `active` naming one, or the URL of one in an object store "
+        "(`s3://bucket/folder`, `gs://...`); the bundled model without it.",
+    )
+    models_cache: Path | None = Field(
+        None,
+        description="Where versions from an object store are kept here; `~/.cache/hamlet/models` without it.",
     )
     models_poll_s: float = Field(
         2.0, gt=0, description="How often each process looks whether the file `active` names another version."
@@ -116,10 +123,25 @@ class Settings(BaseSettings):
             return tuple(key.strip() for key in value.split(",") if key.strip())
         return value
 
-    @field_validator("models", "database_url", mode="before")
+    @field_validator("models", "models_cache", "database_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value  # what `HAMLET_MODELS=` in a compose file means
+
+    @field_validator("models")
+    @classmethod
+    def _is_folder_or_store(cls, value: Path | str | None) -> Path | str | None:
+        if not isinstance(value, str):
+            return value
+        if "://" not in value:
+            return Path(value)
+        if value.startswith("file://"):
+            return Path(value.removeprefix("file://"))
+        try:
+            check_store_url(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -16,7 +16,7 @@ from service.errors import ApiError, ErrorCode, api_error
 from service.feedback.database import open_database
 from service.feedback.store import FeedbackStore
 from service.metrics import Metrics
-from service.model_folder import LoadClassifier, ModelFolder
+from service.model_folder import LoadClassifier, model_versions
 from service.models import ActiveModel
 from service.predictor import Answer, Predictor, Work
 from service.scoring import Parser, Scoring
@@ -44,7 +44,7 @@ class ServiceState:
         self.batcher: Batcher[Work, Answer] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
         self.parser = Parser(settings.parse_threads)
         self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
-        self.models = ModelFolder(settings, load)
+        self.models = model_versions(settings, load)
         self.activation = Activation(self.models, self.predictor, self.metrics, self.batcher.estimate.reset)
         # How a version gets into service; a worker process asks the supervisor, which tells the others too.
         self.activate: Callable[[str], Awaitable[dict[str, Any]]] = self.activation.activate

@@ -1,6 +1,7 @@
 """Settings are checked before anything starts."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,17 @@ def test_help_lists_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     told = capsys.readouterr().out
     assert all(variable(name) in told for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("value", ["http://example.org/models", "s3://", "S4://bucket"])
+def test_a_store_of_no_known_kind_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The sentence names the variable and what may stand there."""
+    monkeypatch.setenv("HAMLET_MODELS", value)
+    with pytest.raises(ConfigError, match=r"HAMLET_MODELS: .*://"):
+        load_settings()
+
+
+def test_a_file_url_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no cache and no package."""
+    monkeypatch.setenv("HAMLET_MODELS", "file:///srv/models")
+    assert load_settings().models == Path("/srv/models")
