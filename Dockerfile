@@ -34,7 +34,7 @@ FROM dependencies AS training-dependencies
 RUN pip install '.[training,object-store]' && pip uninstall --yes pip setuptools
 
 FROM dependencies AS service-dependencies
-RUN pip install '.[service,postgres,object-store]' && pip uninstall --yes pip setuptools
+RUN pip install '.[service,object-store,postgres]' && pip uninstall --yes pip setuptools
 
 
 FROM base AS training

@@ -19,8 +19,8 @@ __all__ = ["s3_port"]  # a fixture
 
 SERVICES = 3
 POLL_S = 0.5
-# A look, and loading, warming up and testing a version; on two cores three of them do this at once, under load.
-REACHED_WITHIN_S = POLL_S + 20.0
+# A look, and loading, warming up and testing a version: 2 s alone on the machine, 20 with others at work on it.
+REACHED_WITHIN_S = POLL_S + 60.0
 MESSAGES = 30
 
 
