@@ -149,6 +149,9 @@ def _rspamd_body(error: ApiError) -> dict[str, Any]:
 FOREIGN_BODIES: Mapping[str, Callable[[ApiError], dict[str, Any]]] = {
     "v2": lambda error: {"error": str(error)},  # Open Inference Protocol
     **dict.fromkeys(RSPAMD_PATHS, _rspamd_body),
+    # Haraka's plugin (1.6) looks neither at the status nor, beside other keys, at the error: without an action it would
+    # let the mail pass unseen.
+    "checkv2": lambda error: _rspamd_body(error) | {"action": "soft reject"},
 }
 
 

@@ -132,7 +132,7 @@ async def _check(
         raise result
     return reply.checked(
         result.score,
-        model.classifier.thresholds,
+        model,
         _choices(state),
         message_id=ids[0],
         seconds=state.clock.now() - started,

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from classifier.verdict import Thresholds, Verdict
-from service.models import Score
+from classifier.verdict import Verdict
+from service.models import ActiveModel, Score
 from service.rspamd.scale import NO_ACTION, REJECT, REJECT_SCORE, SYMBOLS, THRESHOLDS, action_of, score_of
 
-# A sender may have put these there; 0 means all of them, and rspamd adds its own X-Spam afterwards.
-REMOVE_HEADERS = {"X-Spam": 0}
+# A sender may have put these there; 0 means all of them. rspamd adds X-Spam itself, after that.
+REMOVE_HEADERS = {"X-Spam": 0, "X-Hamlet": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,9 @@ class Choices:
     mark_unsure: bool
 
 
-def checked(
-    score: Score, thresholds: Thresholds, choices: Choices, *, message_id: str, seconds: float
-) -> dict[str, Any]:
-    """Return the reply to /checkv2 for a message that was scored."""
-    points = score_of(score.probability, thresholds)
+def checked(score: Score, model: ActiveModel, choices: Choices, *, message_id: str, seconds: float) -> dict[str, Any]:
+    """Return the reply to /checkv2 for a message that was scored; ham gets no header, so that it stays as it is."""
+    points = score_of(score.probability, model.classifier.thresholds)
     name, description = SYMBOLS[score.verdict]
     symbol = {
         "name": name,
@@ -34,25 +32,29 @@ def checked(
         "options": [f"{score.probability:.4f}"],
     }
     action = action_of(score.verdict, reject=choices.reject, mark_unsure=choices.mark_unsure)
-    return _reply(action, points, {name: symbol}, {}, message_id, seconds)
+    header = f"{score.verdict}; probability={score.probability:.4f}; model={model.classifier.version}"
+    add_headers = {} if score.verdict is Verdict.HAM else {"X-Hamlet": header}
+    return {
+        **_reply(action, points, message_id, seconds),
+        "symbols": {name: symbol},
+        "milter": {"add_headers": add_headers, "remove_headers": REMOVE_HEADERS},
+    }
 
 
 def skipped(why: str, *, seconds: float) -> dict[str, Any]:
     """Return the reply to /checkv2 for a message that is let through unread."""
-    return _reply(NO_ACTION, 0.0, {}, {"hamlet": why}, "undef", seconds) | {"is_skipped": True}
+    return {**_reply(NO_ACTION, 0.0, "undef", seconds), "is_skipped": True, "messages": {"hamlet": why}}
 
 
-def _reply(
-    action: str, score: float, symbols: dict[str, Any], messages: dict[str, str], message_id: str, seconds: float
-) -> dict[str, Any]:
+def _reply(action: str, score: float, message_id: str, seconds: float) -> dict[str, Any]:
     return {
         "is_skipped": False,
         "score": score,
         "required_score": REJECT_SCORE,
         "action": action,
         "thresholds": THRESHOLDS,
-        "symbols": symbols,
-        "messages": messages,
+        "symbols": {},
+        "messages": {},
         "urls": [],
         "emails": [],
         "message-id": message_id,

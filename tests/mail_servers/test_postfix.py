@@ -19,7 +19,7 @@ from tests.service.process import Process
 
 MAIL = Path(__file__).parents[1] / "mail"
 SPAM, HAM = (MAIL / "spam/parcel-customs-fee.eml").read_bytes(), (MAIL / "ham/short-yes.eml").read_bytes()
-FORGED = b"X-Spam: Yes\nx-spam: No\n"
+FORGED = b"X-Spam: Yes\nx-spam: No\nX-Hamlet: ham\nX-Hamlet: ham\n"
 MESSAGE_BYTES, BUFFERED_BYTES = 15_000, 25_000
 
 
@@ -123,8 +123,13 @@ def delivered(postfix: Postfix, count: int = 1) -> list[bytes]:
 
 
 def marks(raw: bytes) -> list[bytes]:
-    """Return what the X-Spam headers of a mail say."""
-    return re.findall(rb"^x-spam:[ \t]*(.*)$", raw.partition(b"\n\n")[0], re.MULTILINE | re.IGNORECASE)
+    """Return what the X-Spam headers of a mail say, then how the X-Hamlet headers begin."""
+    header = raw.partition(b"\n\n")[0]
+    return [
+        mark
+        for name in (rb"x-spam", rb"x-hamlet")
+        for mark in re.findall(rb"^" + name + rb":[ \t]*([^;\n]*)", header, re.MULTILINE | re.IGNORECASE)
+    ]
 
 
 def without_return_path(raw: bytes) -> bytes:
@@ -147,13 +152,13 @@ def test_spam_is_delivered_with_a_header(servers: Servers, postfix: Postfix, way
     """X-Spam: Yes, once; the text is what was sent."""
     assert send(getattr(servers, way), SPAM).startswith("250 ")
     (mail,) = delivered(postfix)
-    assert marks(mail) == [b"Yes"]
+    assert marks(mail) == [b"Yes", b"spam"]
     assert mail.partition(b"\n\n")[2] == SPAM.partition(b"\n\n")[2]
 
 
 def test_a_forged_header_is_stripped(servers: Servers, postfix: Postfix) -> None:
     """However often it is there: ham has none in the end, spam has ours."""
-    for raw, found in ((HAM, []), (SPAM, [b"Yes"])):
+    for raw, found in ((HAM, []), (SPAM, [b"Yes", b"spam"])):
         postfix.empty()
         assert send(servers.local, FORGED + raw).startswith("250 ")
         (mail,) = delivered(postfix)

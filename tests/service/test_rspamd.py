@@ -49,11 +49,14 @@ async def test_the_reply_has_what_the_clients_read(client: httpx.AsyncClient) ->
         "urls": [],
         "emails": [],
         "message-id": "1@b.example",
-        "milter": {"add_headers": {}, "remove_headers": {"X-Spam": 0}},
+        "milter": {
+            "add_headers": {"X-Hamlet": "spam; probability=0.9000; model=2026.11.22-fake"},
+            "remove_headers": {"X-Spam": 0, "X-Hamlet": 0},
+        },
     }
     ham = (await client.request("GET", "/checkv2", content=HAM)).json()
     assert (ham["action"], ham["score"], ham["message-id"]) == ("no action", 3.0, "undef")
-    assert ham["milter"]["remove_headers"] == {"X-Spam": 0}
+    assert ham["milter"] == {"add_headers": {}, "remove_headers": {"X-Spam": 0, "X-Hamlet": 0}}
 
 
 @given(st.lists(PROBABILITIES, min_size=2, max_size=2).map(sorted), st.lists(PROBABILITIES, min_size=2).map(sorted))
@@ -169,7 +172,7 @@ async def test_a_message_over_the_limit_is_let_through_unread(open_app: OpenApp)
             reply = (await client.post("/checkv2", content=body)).json()
             assert (reply["is_skipped"], reply["action"], reply["score"]) == (True, "no action", 0.0)
             assert "HAMLET_MAX_MESSAGE_BYTES" in reply["messages"]["hamlet"]
-            assert reply["milter"]["remove_headers"] == {"X-Spam": 0}
+            assert reply["milter"]["remove_headers"] == {"X-Spam": 0, "X-Hamlet": 0}
         assert (await client.post("/learnspam", content=large)).status_code == 413
         assert (await client.post("/checkv2", content=large * 5)).status_code == 413
 
@@ -253,6 +256,7 @@ async def test_no_room_and_draining_are_said_in_rspamds_words(open_app: OpenApp)
                 full = await client.request(method, "/checkv2", content=HAM)
                 assert (full.status_code, full.json()["error_domain"]) == (429, "overloaded")
                 assert full.headers["Retry-After"]
+                assert full.json()["action"] == "soft reject"
         state.draining = state.refusing_work = True
         for path in ("/checkv2", "/learnspam", "/ready"):
             response = await client.request("GET" if path == "/ready" else "POST", path, content=HAM)
