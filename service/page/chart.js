@@ -2,7 +2,7 @@
 
 import { h, s } from "./dom.js";
 
-const MARGIN = { left: 52, right: 24, top: 26, bottom: 44 };
+const MARGIN = { left: 58, right: 24, top: 26, bottom: 44 };
 
 /** Return a function from a value to a place, equal steps for equal differences. */
 export function linear([low, high], [from, to]) {

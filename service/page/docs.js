@@ -44,12 +44,16 @@ function entry({ path, verb, operation }, document_) {
     prose(description),
     security?.length ? h("p", { class: "note" }, "Takes a key, where one is set: ", h("code", {}, "Authorization: Bearer …")) : null,
     parameters.length
-      ? [h("h3", {}, "Parameters"), h("dl", {}, parameters.map((parameter) => term(parameter.name, `${parameter.in}${parameter.required ? ", required" : ""}`, parameter.description ?? "")))]
+      ? [h("h3", {}, "Parameters"), h("ul", { class: "shape" }, parameters.map(parameterEntry))]
       : null,
     bodies.length ? [h("h3", {}, "Body"), bodies.map(([type, { schema }]) => [h("p", { class: "note" }, type), shape(schema, document_)])] : null,
     h("h3", {}, "Answers"),
     h("dl", {}, Object.entries(responses).map(([status, answer]) => answerTerm(status, answer, document_)))
   );
+}
+
+function parameterEntry({ name, in: place, required, description }) {
+  return h("li", {}, named(name, place, required), description ? prose(description) : null);
 }
 
 function answerTerm(status, { description, content = {} }, document_) {
@@ -67,14 +71,16 @@ function shape(schema, document_, depth = 0) {
   const choices = found.anyOf ?? found.oneOf;
   if (found.properties && depth < 4) {
     const required = new Set(found.required ?? []);
-    return h(
-      "dl",
-      { class: "shape" },
-      Object.entries(found.properties).map(([property, of]) => [
-        term(property, `${typeName(of, document_)}${required.has(property) ? ", required" : ""}`, of.description ?? ""),
-        inner(of, document_).map((below) => h("dd", {}, shape(below, document_, depth + 1))),
-      ])
+    const entries = Object.entries(found.properties).map(([property, of]) =>
+      h(
+        "li",
+        {},
+        named(property, typeName(of, document_), required.has(property)),
+        of.description ? prose(of.description) : null,
+        inner(of, document_).map((below) => shape(below, document_, depth + 1))
+      )
     );
+    return h("ul", { class: "shape" }, entries);
   }
   if (choices) return h("p", { class: "note" }, choices.map((choice) => typeName(choice, document_)).join(" or "));
   return h("p", { class: "note" }, name ?? typeName(found, document_));
@@ -101,8 +107,8 @@ function typeName(schema, document_) {
   return name ?? found.format ?? found.type ?? "anything";
 }
 
-function term(name, kind, description) {
-  return [h("dt", {}, h("code", {}, name), " ", h("span", { class: "note" }, kind)), description ? h("dd", {}, prose(description)) : null];
+function named(name, kind, isRequired) {
+  return h("p", {}, h("code", {}, name), " ", h("span", { class: "note" }, isRequired ? `${kind}, required` : kind));
 }
 
 /** Text with `code` in it. */
