@@ -50,3 +50,8 @@ export function moment(iso) {
   const date = new Date(iso);
   return Number.isNaN(date.getTime()) ? iso : date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
+
+/** Text with no more than a few marks piled on one letter: a browser takes seconds to draw thousands. */
+export function tame(text) {
+  return text.replace(/(\p{M}{8})\p{M}+/gu, "$1…");
+}

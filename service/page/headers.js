@@ -3,6 +3,8 @@
  * is shown of an opened message comes from the service, which reads broken mail far better than this.
  */
 
+import { tame } from "./format.js";
+
 const HEAD_BYTES = 32768;
 const LONGEST = 300;
 const ENCODED_WORD = /=\?([^?\s]{1,40})\?([bq])\?([^?\s]*)\?=/gi;
@@ -17,7 +19,7 @@ export async function headersOf(blob) {
 
 function field(fields, name) {
   const found = new RegExp(`^${name}:(.*)$`, "im").exec(fields);
-  return found ? decoded(found[1].trim().slice(0, 4 * LONGEST)).slice(0, LONGEST) : "";
+  return found ? tame(decoded(found[1].trim().slice(0, 4 * LONGEST)).slice(0, LONGEST)) : "";
 }
 
 /** Decode encoded words (RFC 2047); one that is broken stays as it is. */

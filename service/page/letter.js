@@ -1,7 +1,7 @@
 /** A message as a person would read it, with the words that moved its score tinted. All of it is text, never markup. */
 
 import { h } from "./dom.js";
-import { signed } from "./format.js";
+import { signed, tame } from "./format.js";
 import { heaviest, level, spansOf } from "./spans.js";
 
 const HEADERS = [
@@ -59,12 +59,12 @@ function stretches(text, reasons, most) {
   const parts = [];
   let at = 0;
   for (const { start, end, weight } of spansOf(text, reasons)) {
-    if (start > at) parts.push(text.slice(at, start));
+    if (start > at) parts.push(tame(text.slice(at, start)));
     const way = weight > 0 ? "spam" : "ham";
     const title = `${signed(weight)}, pulls to ${way}`;
-    parts.push(h("mark", { class: `tint ${way} level-${level(weight, most)}`, title }, text.slice(start, end)));
+    parts.push(h("mark", { class: `tint ${way} level-${level(weight, most)}`, title }, tame(text.slice(start, end))));
     at = end;
   }
-  if (at < text.length) parts.push(text.slice(at));
+  if (at < text.length) parts.push(tame(text.slice(at)));
   return parts;
 }

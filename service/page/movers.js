@@ -1,7 +1,7 @@
 /** The words that moved a score most, either way, as a table with bars. */
 
 import { h } from "./dom.js";
-import { signed } from "./format.js";
+import { signed, tame } from "./format.js";
 
 const MOST = 7;
 
@@ -9,7 +9,7 @@ const MOST = 7;
 export function movers(reasons) {
   const words = new Map();
   for (const { text, weight } of reasons) {
-    const word = text.trim().replace(/\s+/g, " ");
+    const word = tame(text.trim().replace(/\s+/g, " "));
     if (word) words.set(word, (words.get(word) ?? 0) + weight);
   }
   const sorted = [...words].sort((one, other) => Math.abs(other[1]) - Math.abs(one[1])).slice(0, MOST);
