@@ -6,33 +6,18 @@ from types import TracebackType
 
 from tests.mail_servers.programs import free_port, listens, wait_until
 
-# What docs/mail-servers.md shows, with the ports of the test.
-CONFIGURATION = """
-options {{
-    pidfile = "{folder}/rspamd.pid";
-    dns {{ nameserver = ["127.0.0.1"]; }}
-    filters = "";
-}}
-logging {{ type = "console"; level = "info"; }}
-worker {{
-    type = "rspamd_proxy";
-    bind_socket = "127.0.0.1:{port}";
-    milter = true;
-    timeout = 30s;
-    count = 1;
-    upstream "hamlet" {{ default = true; hosts = "{backend}"; }}
-}}
-"""
+CONFIGURATION = Path(__file__).parents[2] / "deploy/rspamd/hamlet-proxy.conf"
 
 
 class RspamdProxy:
-    """A milter on `port` that asks the backend at `host:port` of its own address family."""
+    """A milter on `port` with the file of deploy/rspamd, but for the addresses; the backend is a `host:port`."""
 
     def __init__(self, folder: Path, backend: str) -> None:
         self.port = free_port()
         self.log = folder / "rspamd.log"
         configuration = folder / "rspamd.conf"
-        configuration.write_text(CONFIGURATION.format(folder=folder, port=self.port, backend=backend))
+        lines_of_guide = CONFIGURATION.read_text().replace("127.0.0.1:11332", f"127.0.0.1:{self.port}")
+        configuration.write_text(lines_of_guide.replace("127.0.0.1:8000", backend))
         folders = [f"--var={name}={folder}" for name in ("DBDIR", "RUNDIR", "LOGDIR", "LOCAL_CONFDIR")]
         with self.log.open("wb") as lines:
             self._process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import imaplib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from tests.service.process import Process
 ROOT = Path(__file__).parents[2]
 MAIL = ROOT / "tests/mail"
 MAILS = [MAIL / name for name in ("spam/parcel-customs-fee.eml", "ham/short-yes.eml", "defects/mixed-line-ends.eml")]
+CONFIGURATION_NAME = "dovecot.conf"
 INSTALLED = "/etc/dovecot/hamlet"  # where the guide puts the scripts
 CONFIGURATION = """
 base_dir = {folder}/run
@@ -93,7 +95,7 @@ def imap(service: Process, folder: Path) -> Iterator[imaplib.IMAP4]:
     (folder / "mail").mkdir()
     shutil.chown(folder / "mail", "nobody", "nogroup")
     port = free_port()
-    configuration = folder / "dovecot.conf"
+    configuration = folder / CONFIGURATION_NAME
     configuration.write_text(CONFIGURATION.format(folder=folder, port=port))
     for script in ("learn-spam", "learn-ham"):
         compiled = run("sievec", "-c", str(configuration), str(folder / f"{script}.sieve"))
@@ -162,3 +164,15 @@ def test_a_mail_can_be_moved_while_the_service_is_away(service: Process, imap: i
     ask(folder, service.port)
     move(imap, "Junk", "INBOX")
     assert learned(service)[before:] == [("ham", "ann")] * 2
+
+
+@pytest.mark.parametrize(("mark", "mailbox"), [("Yes", "Junk"), ("No", "INBOX")])
+def test_the_rule_for_delivery_files_spam(imap: imaplib.IMAP4, folder: Path, mark: str, mailbox: str) -> None:
+    """Pigeonhole's own sieve-test says where a mail would go with the rule of the guide."""
+    guide = (ROOT / "docs/mail-servers.md").read_text()
+    (rule,) = re.findall(r"```\n(require \"fileinto\";.*?)```", guide, re.DOTALL)
+    (folder / "rule.sieve").write_text(rule)
+    (folder / "mail.eml").write_text(f"From: a@b.example\nX-Spam: {mark}\n\nText\n")
+    options = ("-c", str(folder / CONFIGURATION_NAME), "-u", "ann")
+    said = run("sieve-test", *options, str(folder / "rule.sieve"), str(folder / "mail.eml")).stdout
+    assert re.search(rf"store message in folder: {mailbox}", said), said

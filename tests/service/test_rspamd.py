@@ -112,6 +112,45 @@ async def test_a_forms_content_type_changes_nothing(client: httpx.AsyncClient) -
     assert (await client.post("/checkv2", content=SPAM, headers=form)).json()["action"] == "add header"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        # Haraka's plugin, which sends the body in chunks
+        [
+            ("IP", "192.0.2.1"),
+            ("Helo", "mx"),
+            ("From", "<a@b.example>"),
+            ("Rcpt", "c@d"),
+            ("Rcpt", "e@d"),
+            ("Queue-Id", "A.1"),
+        ],
+        # others: names in any case, an empty sender, recipients in one line, a port behind the address
+        [
+            ("ip", "[2001:db8::1]:25"),
+            ("FROM", ""),
+            ("rcpt", "c@d, e@d"),
+            ("Deliver-To", "c"),
+            ("User", "c"),
+            ("Flags", "milter"),
+        ],
+        [
+            ("from", "a@b.example"),
+            ("Hostname", "unknown"),
+            ("Settings-ID", "x"),
+            ("Password", "not needed"),
+            ("Pass", "all"),
+        ],
+    ],
+)
+async def test_whatever_the_envelope_a_message_is_scored(
+    client: httpx.AsyncClient, headers: list[tuple[str, str]]
+) -> None:
+    """The model reads the message alone; no form of these headers is in its way."""
+    for content in (SPAM, pieces(SPAM)):
+        response = await client.post("/checkv2", content=content, headers=headers)
+        assert response.json()["action"] == "add header"
+
+
 @pytest.mark.parametrize("path", ["/checkv2", *LEARN_PATHS])
 @pytest.mark.parametrize("header", ["Shm", "shm-offset", "Shm-Length", "File", "PATH"])
 async def test_a_message_elsewhere_is_refused(client: httpx.AsyncClient, path: str, header: str) -> None:
