@@ -1,4 +1,9 @@
-"""The two thresholds: the lowest and the highest that keep to their budgets on the calibration mail."""
+"""The two thresholds: the lowest and the highest that keep to their budgets on the calibration mail.
+
+`spam_from` may stand higher by an allowance for mail of other people, which no calibration part holds.
+"""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +19,7 @@ _EVEN = 0.5
 def choose_thresholds(
     probabilities_N: Scores, is_spam_N: IsSpam, corpora_N: NDArray[np.str_], config: ThresholdConfig
 ) -> Thresholds:
-    """Return thresholds that lose at most the budgets, every corpus weighing the same.
+    """Return thresholds that lose at most the budgets, every corpus weighing the same; spam_from with the allowance.
 
     A budget over all mail alike would be spent on the smallest and hardest corpora, which is where a new mailbox is
     most like.
@@ -22,8 +27,14 @@ def choose_thresholds(
     spam = is_spam_N
     spam_from = lowest_spam_from(probabilities_N, is_spam_N, corpora_N, config.ham_loss_budget)
     leak_from = _lowest(-probabilities_N[spam], _weights(corpora_N[spam]), config.spam_leak_budget)
-    spam_from = float(min(1.0, max(_EVEN, spam_from)))
+    spam_from = _raised(float(min(1.0, max(_EVEN, spam_from))), config.strangers_allowance)
     return Thresholds(ham_below=float(np.clip(-leak_from, 0.0, min(_EVEN, spam_from))), spam_from=spam_from)
+
+
+def _raised(probability: float, nats: float) -> float:
+    """Return the probability whose log-odds are higher by so many nats; 1 stays 1."""
+    # Never below the probability itself: rounding may end below it, and so below a score that has to stay ham.
+    return max(probability, 1 / (1 + math.exp(-nats) * (1 - probability) / probability))
 
 
 def lowest_spam_from(scores_N: Scores, is_spam_N: IsSpam, corpora_N: NDArray[np.str_], ham_loss_budget: float) -> float:

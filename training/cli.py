@@ -3,19 +3,23 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from classifier.artifact import activate
 from classifier.errors import ConfigError, HamletError
 from classifier.pipeline import SpamClassifier
+from classifier.tokenizer import TextTokenizer
+from classifier.wide_and_deep import WideAndDeep
 from training import compare, leave_out
-from training.config import load_preset
+from training.config import TrainingConfig, load_preset
 from training.contest import PEERS, RIVALS
+from training.corpus import Corpus
 from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.findings import Extras, gather
 from training.language_model import FILE_NAME, Pretrained
-from training.model import fit_model
+from training.model import fit_beside, fit_model
 from training.prepare import data_manifest, prepare
 from training.pretrain import pretrain, train_ids_sha256
 from training.progress import say
@@ -65,13 +69,30 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument(
         "--models", type=Path, metavar="FOLDER", help="folder of versions to publish to (OUT/models without it)"
     )
-    step.add_argument(
+    start = step.add_mutually_exclusive_group()
+    start.add_argument(
         "--pretrained",
         type=Path,
         metavar="FOLDER",
         help="start from the language model that `pretrain` wrote there",
     )
+    start.add_argument(
+        "--deep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep LSTM and vocabulary of this version: only the n-grams, calibration and thresholds are fitted",
+    )
     step.set_defaults(step=_fit)
+
+    step = steps.add_parser(
+        "calibrate", parents=[data], help="probabilities and thresholds of a model set anew, its weights kept"
+    )
+    step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to start from")
+    step.add_argument("--preset", default="default", help="whose split and budgets are taken")
+    step.add_argument(
+        "--models", type=Path, metavar="FOLDER", help="folder of versions to publish to (OUT/models without it)"
+    )
+    step.set_defaults(step=_calibrate)
 
     step = steps.add_parser("pretrain", parents=[data], help="a language model of the train part, for fit --pretrained")
     step.add_argument("--preset", default="default", help="default, quick, smoke, or the path of a .toml file")
@@ -135,15 +156,58 @@ def _parser() -> argparse.ArgumentParser:
 def _fit(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
     manifest = data_manifest(options.data)
+    if options.deep:
+        base, corpus = _taken_up(options.deep, options, config)
+        manifest.append(_made_apart(f"LSTM and vocabulary of {base.version}", base.digest.removeprefix("sha256:")))
+        model, history = fit_beside(base, corpus, config), base.card["history"]
+        _publish(model, base.tokenizer, corpus, config, manifest, history, options)
+        return
     corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
-    pretrained = None
-    if options.pretrained:
-        pretrained = Pretrained.load(options.pretrained)
-        origin = {"origin": "a language model that was pretrained apart", "terms": "those of the mail that it has read"}
-        manifest.append({"name": FILE_NAME, "sha256": pretrained.fingerprint, **origin})
+    pretrained = Pretrained.load(options.pretrained) if options.pretrained else None
+    if pretrained:
+        manifest.append(_made_apart(FILE_NAME, pretrained.fingerprint))
         if pretrained.train_ids_sha256 != train_ids_sha256(corpus):
             say("note: the language model was pretrained on another split and may have read mail that is measured here")
     model, history = fit_model(corpus, tokenizer, config, options.out, resume=options.resume, pretrained=pretrained)
+    _publish(model, tokenizer, corpus, config, manifest, history, options)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    config = load_preset(options.preset)
+    base, corpus = _taken_up(options.model, options, config)
+    config = replace(config, network=base.network.deep.config, ngrams=base.network.wide.config, encoding=base.encoding)
+    manifest = [
+        *data_manifest(options.data),
+        _made_apart(f"weights of {base.version}", base.digest.removeprefix("sha256:")),
+    ]
+    history = base.card["history"]
+    _publish(base.network, base.tokenizer, corpus, config, manifest, history, options)
+
+
+def _taken_up(folder: Path, options: argparse.Namespace, config: TrainingConfig) -> tuple[SpamClassifier, Corpus]:
+    """A model that exists, and the corpus with the ids of its vocabulary."""
+    base = SpamClassifier.load(folder)
+    corpus, _ = prepare(options.data, config, options.out / "prepared", tokenizer=base.tokenizer)
+    if base.card["split"]["ids_sha256"]["train"] != train_ids_sha256(corpus):
+        say(f"note: {base.version} was fitted on another split and may have read mail that is measured here")
+    return base, corpus
+
+
+def _made_apart(name: str, sha256: str) -> dict[str, str]:
+    """An entry of the data manifest for what was not fitted in this run."""
+    terms = "those of the mail that it has read"
+    return {"name": name, "sha256": sha256, "origin": "fitted in a run of its own", "terms": terms}
+
+
+def _publish(
+    model: WideAndDeep,
+    tokenizer: TextTokenizer,
+    corpus: Corpus,
+    config: TrainingConfig,
+    manifest: list[dict[str, str]],
+    history: list[dict[str, float]],
+    options: argparse.Namespace,
+) -> None:
     models = options.models or options.out / "models"
     folder, measures = publish(model, tokenizer, corpus, config, manifest, history, models)
     activate(models, folder.name)

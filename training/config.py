@@ -115,6 +115,13 @@ class ThresholdConfig:
 
     ham_loss_budget: float = 0.001
     spam_leak_budget: float = 0.005
+    # Nats of log-odds that spam_from then stands higher. Mail of other people scatters more than mail of the
+    # collections that the budget is kept on; `leave-out` shows what each allowance costs (docs/experiments.md).
+    strangers_allowance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.strangers_allowance < 0:
+            raise ConfigError(f"thresholds.strangers_allowance must be at least 0, got {self.strangers_allowance}")
 
 
 @dataclass(frozen=True, slots=True)

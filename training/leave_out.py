@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
-from training.contest import Task, check, contest, fingerprint
+from training.contest import ALLOWANCES, Task, check, contest, fingerprint
 from training.corpus import Corpus, TokenIds
 from training.errors import DataError
 from training.evaluate import cell
@@ -105,10 +105,11 @@ def leave_out(
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return three Markdown tables, a line for what was held out, a column a contender.
+    """Return four Markdown tables, a line for what was held out, a column a contender.
 
     (1-ROCA)%; spam caught at 1 % ham loss; and what becomes of strangers' mail at a threshold that was set on mail of
-    the corpora that were learned from: ham lost / spam caught.
+    the corpora that were learned from: ham lost / spam caught; and the same for the first contender alone, the
+    threshold higher by each allowance, for `thresholds.strangers_allowance` of a preset.
 
     The last column of the first is the (1-ROCA)% of the first contender as a share of the better one's of TF-IDF and
     bogofilter.
@@ -135,6 +136,12 @@ def table(results: dict[str, Any]) -> str:
     for name, result in held.items():
         measures = [result["contenders"][contender]["test"]["all"] for contender in names]
         lines.append(f"| {name} | {' | '.join(map(_lost_and_caught, measures))} |")
+    allowances = [f"{nats:g}" for nats in ALLOWANCES]
+    lines += ["", f"| {names[0]}, nats above that threshold | {' | '.join(allowances)} |"]
+    lines += ["|---" * (len(allowances) + 1) + "|"]
+    for name, result in held.items():
+        at = result["contenders"][names[0]]["test"]["all"].get("at_allowances", [])
+        lines.append(f"| {name} | {' | '.join(map(_lost_and_caught, at))} |")
     return "\n".join(lines)
 
 

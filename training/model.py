@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from classifier.errors import ConfigError
 from classifier.network import SpamNetwork
+from classifier.pipeline import SpamClassifier
 from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training.config import TrainingConfig
@@ -34,6 +36,24 @@ def fit_model(
     """
     deep, history = fit_deep(corpus, tokenizer, config, folder, resume=resume, pretrained=pretrained)
     return joined(deep, fit_evidence(corpus, tokenizer, config), corpus, config), history
+
+
+def fit_beside(base: SpamClassifier, corpus: Corpus, config: TrainingConfig) -> WideAndDeep:
+    """Fit a wide half beside the deep half of a model that exists; takes minutes.
+
+    Args:
+        corpus: with the ids of the model's vocabulary.
+
+    Raises:
+        ConfigError: the preset asks for another network, or reads messages otherwise.
+    """
+    deep = base.network.deep
+    if (deep.config, base.encoding) != (config.network, config.encoding):
+        raise ConfigError(
+            f"the LSTM of {base.version} is {deep.config} and reads {base.encoding}, "
+            f"the preset wants {config.network} and {config.encoding}: they have to be the same"
+        )
+    return joined(deep, fit_evidence(corpus, base.tokenizer, config), corpus, config)
 
 
 def fit_deep(

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from scipy.special import logit
 
 from classifier.artifact import active_folder
 from classifier.pipeline import SpamClassifier
 from tests.conftest import MAIL
 from training.cli import main
+from training.config import PRESETS
 
 SOURCES = [str(MAIL / "spam"), str(MAIL / "ham")]
 
@@ -36,6 +39,41 @@ def test_fit_publishes_a_model_that_can_be_served(run_folder: Path) -> None:
     assert card["settings"]["seed"] == card["split"]["seed"] == 1
     assert card["measures"] == json.loads((run_folder / "metrics.json").read_text())
     assert set(card["measures"]) == {"test", "later"}
+
+
+def test_fit_beside_an_lstm_keeps_it(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--deep` fits all but LSTM and vocabulary: with the same settings the same model, with others another sum."""
+    first = active_folder(run_folder / "models")
+    arguments = ["fit", "--deep", str(first), "--data", *SOURCES]
+    assert main([*arguments, "--preset", "smoke", "--out", str(tmp_path / "same")]) == 0
+    same = active_folder(tmp_path / "same" / "models")
+    assert (same / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
+    preset = tmp_path / "other.toml"
+    preset.write_text((PRESETS / "smoke.toml").read_text() + "\n[evidence]\ndeep_share = 0.5\ndisguised_share = 0.0\n")
+    assert main([*arguments, "--preset", str(preset), "--out", str(tmp_path / "other")]) == 0
+    old, new = (SpamClassifier.load(folder).network for folder in (first, active_folder(tmp_path / "other" / "models")))
+    for kept, tensor in zip(old.deep.state_dict().values(), new.deep.state_dict().values(), strict=True):
+        assert torch.equal(kept, tensor)
+    assert not torch.equal(old.wide.weight_F, new.wide.weight_F)
+    capsys.readouterr()
+    assert main([*arguments, "--preset", "quick", "--out", str(tmp_path / "quick")]) == 1
+    assert "they have to be the same" in capsys.readouterr().err
+
+
+def test_calibrate_sets_thresholds_anew(run_folder: Path, tmp_path: Path) -> None:
+    """Weights, vocabulary and probabilities stay; spam_from stands higher by the allowance; another version."""
+    first = active_folder(run_folder / "models")
+    preset = tmp_path / "strict.toml"
+    preset.write_text((PRESETS / "smoke.toml").read_text() + "strangers_allowance = 1.5\n")  # ends with [thresholds]
+    command = ["calibrate", "--model", str(first), "--data", *SOURCES, "--out", str(tmp_path), "--preset", str(preset)]
+    assert main(command) == 0
+    second = active_folder(tmp_path / "models")
+    for name in ("model.safetensors", "tokenizer.json", "golden.json"):
+        assert (second / name).read_bytes() == (first / name).read_bytes()
+    plain, strict = (SpamClassifier.load(folder).thresholds for folder in (first, second))
+    assert strict.ham_below == plain.ham_below
+    assert logit(strict.spam_from) == pytest.approx(logit(plain.spam_from) + 1.5)
+    assert second.name != first.name
 
 
 @pytest.mark.parametrize("part", ["test", "later"])

@@ -1,6 +1,7 @@
 """Leaving corpora out, on the tests' own mail dealt out to made-up corpora."""
 
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -78,6 +79,12 @@ def test_leave_out_reports_each_and_takes_up_the_finished(
         for of in result["contenders"].values():
             assert of["test"]["all"]["spam"] + of["test"]["all"]["ham"] == result["messages"]["test"]
             assert 0 <= of["test"]["all"]["ham_lost"]["low"] <= of["test"]["all"]["ham_lost"]["value"] <= 1
+            at = of["test"]["all"]["at_allowances"]
+            assert at[0] | {"nats": 0} == {"nats": 0} | {
+                key: of["test"]["all"][key] for key in ("spam_caught", "ham_lost")
+            }
+            for share in ("spam_caught", "ham_lost"):
+                assert all(a[share]["value"] >= b[share]["value"] for a, b in itertools.pairwise(at))
         assert (tmp_path / "without" / name / "tokenizer.json").read_bytes() != (
             tmp_path / "prepared" / "tokenizer.json"
         ).read_bytes()
@@ -87,6 +94,7 @@ def test_leave_out_reports_each_and_takes_up_the_finished(
     printed = capsys.readouterr().out
     assert "| junk+list | 26 / 25 |" in printed
     assert "| at a threshold set on known mail | lstm | tfidf |" in printed
+    assert "| lstm, nats above that threshold | 0 | 1 | 2 | 3 | 4 |" in printed
 
 
 def test_a_name_that_cannot_be_held_out_is_refused(

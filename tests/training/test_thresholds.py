@@ -1,6 +1,7 @@
 """Calibration and thresholds."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,18 @@ def test_a_smaller_corpus_weighs_as_much_as_a_larger_one() -> None:
     corpora = np.array(["large"] * 1980 + ["small"] * 20)
     chosen = choose_thresholds(scores, np.zeros(2000, bool), corpora, ThresholdConfig(ham_loss_budget=0.01))
     assert chosen.spam_from > 0.7
+
+
+def test_an_allowance_raises_spam_from_alone() -> None:
+    """By so many nats of log-odds; ham_below stays, and a threshold of 1 too."""
+    scores, is_spam = np.array([0.01, 0.3, 0.8, 0.95]), np.array([False, False, False, True])
+    corpora = np.array(["a"] * 4)
+    plain, raised = (choose_thresholds(scores, is_spam, corpora, ThresholdConfig(0, 0, nats)) for nats in (0.0, 1.5))
+    odds = [of.spam_from / (1 - of.spam_from) for of in (plain, raised)]
+    assert odds[1] / odds[0] == pytest.approx(np.exp(1.5))
+    assert plain.ham_below == raised.ham_below
+    certain = choose_thresholds(np.array([1.0]), np.array([False]), corpora[:1], ThresholdConfig(0, 0, 1.5))
+    assert certain.spam_from == 1
 
 
 def test_calibration_mends_logits_that_are_too_sure() -> None:
