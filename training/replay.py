@@ -44,7 +44,7 @@ class Replayed:
     @property
     def changes(self) -> bool:
         """Whether it would lie elsewhere; what is unsure is left where it is."""
-        return self.verdict is not Verdict.UNSURE and self.verdict != self.lies
+        return self.verdict is not Verdict.UNSURE and self.verdict.value != self.lies
 
 
 @dataclass(slots=True)
