@@ -4,6 +4,8 @@
 #   docker build --tag hamlet-training --target training .
 #   docker run --read-only --volume "$PWD/mail:/mail:ro" --volume hamlet:/var/lib/hamlet hamlet-training \
 #       fit --preset default --data /mail --out /var/lib/hamlet/runs/default
+#
+# In both, /var/lib/hamlet-models has the bundled version too: a new volume that is mounted there starts with it.
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
@@ -48,7 +50,8 @@ COPY LICENSE pyproject.toml ./
 COPY models models
 COPY classifier classifier
 COPY training training
-RUN python -m compileall -q classifier training
+RUN python -m compileall -q classifier training \
+    && cp -r models /var/lib/hamlet-models && chown -R 10001:10001 /var/lib/hamlet-models
 USER 10001:10001
 VOLUME /var/lib/hamlet
 ENTRYPOINT ["python", "-m", "training"]
@@ -67,7 +70,8 @@ COPY models models
 COPY classifier classifier
 COPY service service
 # Compiled here, since the running container may write to its volume alone.
-RUN python -m compileall -q classifier service
+RUN python -m compileall -q classifier service \
+    && cp -r models /var/lib/hamlet-models && chown -R 10001:10001 /var/lib/hamlet-models
 # Feedback goes to the volume, unless a PostgreSQL is named.
 ENV HAMLET_HOST=0.0.0.0 \
     HAMLET_PORT=8000 \

@@ -6,12 +6,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from classifier.artifact import activate
+from classifier.artifact import activate, active_folder, bundled_models
 from classifier.errors import ConfigError, HamletError
 from classifier.pipeline import SpamClassifier
 from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training import compare, leave_out
+from training.adapt import AdaptConfig
+from training.adaptation import measure_adaptation
+from training.adaptation import table as adaptation_table
 from training.config import TrainingConfig, load_preset
 from training.contest import PEERS, RIVALS
 from training.corpus import Corpus
@@ -24,7 +27,9 @@ from training.prepare import data_manifest, prepare
 from training.pretrain import pretrain, train_ids_sha256
 from training.progress import say
 from training.publish import publish
+from training.replay import replay, sentences, write_replay
 from training.report import write_report
+from training.retrain.commands import add_commands
 from training.split import Part
 
 # What --part says, in words for the report.
@@ -36,17 +41,16 @@ _PARTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one step; return the exit status: 0 only when the work was done."""
+    """Run one step; return the exit status: 0 only when the work was done, what else `retrain` says, 1 for an error."""
     options = _parser().parse_args(arguments)
     try:
-        options.step(options)
+        return int(options.step(options) or 0)
     except HamletError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--rivals", type=Path, metavar="FOLDER", help="show what `compare` wrote there")
     step.add_argument("--leave-out", type=Path, metavar="FOLDER", help="show what `leave-out` wrote there")
     step.add_argument("--evasion", type=Path, nargs="+", default=(), metavar="FILE", help="show evasion.json of models")
+    step.add_argument(
+        "--adaptation",
+        nargs="+",
+        metavar="PATH",
+        help="a mailbox that the model has not seen: how fast it is learned, beside bogofilter",
+    )
     step.add_argument("--studies", action="store_true", help="study gradient flow and long lags, two minutes once")
     step.add_argument(
         "--show-content", action="store_true", help="show subjects and words of the worst errors: private mail!"
@@ -150,6 +160,25 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--messages", type=int, default=1000, help="most spam of the test part to try (%(default)s)")
     step.add_argument("--preset", default="default", help="whose split is taken")
     step.set_defaults(step=_evasion)
+
+    step = steps.add_parser("replay", help="what the filter would have done with a mailbox's old mail")
+    step.add_argument(
+        "--data", nargs="+", required=True, metavar="PATH", help="the mailbox: Maildir, mbox, folders of .eml"
+    )
+    step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the report is written")
+    step.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="the version that is tried; the bundled one without it"
+    )
+    step.add_argument(
+        "--label",
+        choices=["ham", "spam"],
+        default="ham",
+        help="where mail lies whose folder does not tell (%(default)s)",
+    )
+    step.add_argument("--show-content", action="store_true", help="show subjects of what would change: private mail!")
+    step.set_defaults(step=_replay)
+
+    add_commands(steps)
     return parser
 
 
@@ -243,7 +272,15 @@ def _evaluate(options: argparse.Namespace) -> None:
     _write_measures(options.out, measures)
     print(table(measures))
     studies = options.out / "studies.json" if options.studies else None
-    extras = Extras(options.rivals, options.leave_out, options.evasion, studies, options.show_content)
+    adaptation = None
+    if options.adaptation:
+        adaptation = measure_adaptation(
+            options.model, corpus, options.data, options.adaptation, options.out / "adaptation", AdaptConfig()
+        )
+        print(f"\n{adaptation_table(adaptation)}")
+    extras = Extras(
+        options.rivals, options.leave_out, options.evasion, adaptation, studies, show_content=options.show_content
+    )
     findings = gather(classifier, corpus, places, scores, measures, _PARTS[options.part], extras)
     write_report(findings, options.out / "report.html")
     say(f"report in {options.out / 'report.html'}")
@@ -270,6 +307,14 @@ def _leave_out(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
     results = leave_out.leave_out(options.data, config, options.out, options.rivals, options.only)
     print(leave_out.table(results))
+
+
+def _replay(options: argparse.Namespace) -> None:
+    classifier = SpamClassifier.load(options.model or active_folder(bundled_models()))
+    found = replay(classifier, options.data, options.label)
+    page = write_replay(found, options.out, show_content=options.show_content)
+    print("\n".join(sentences(found)))
+    say(f"report in {page}")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """What a training run can be told, as typed values from a TOML preset. Units are in the names."""
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from classifier.encoding import EncodingConfig
 from classifier.errors import ConfigError
@@ -12,6 +12,8 @@ from classifier.ngrams import NgramConfig
 from training.split import Shares
 
 PRESETS = Path(__file__).parent / "presets"
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +149,27 @@ def load_preset(name: str) -> TrainingConfig:
     """
     path = Path(name) if name.endswith(".toml") else PRESETS / f"{name}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return load_settings(TrainingConfig, path)
     except OSError as error:
         known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.toml")))
         raise ConfigError(
             f"cannot read the preset {name!r}: give one of {known}, or the path of a .toml file"
         ) from error
+
+
+def load_settings(kind: type[Settings], path: Path) -> Settings:
+    """Read a TOML file into a dataclass whose every field has a default.
+
+    Raises:
+        ConfigError: not TOML, or a setting that does not exist.
+        OSError: the file cannot be read.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    config: TrainingConfig = _build(TrainingConfig, values, path, "")
-    return config
+    settings: Settings = _build(kind, values, path, "")
+    return settings
 
 
 def _build(kind: Any, values: dict[str, Any], path: Path, prefix: str) -> Any:
@@ -175,3 +188,27 @@ def _build(kind: Any, values: dict[str, Any], path: Path, prefix: str) -> Any:
         else:
             raise ConfigError(f"{path} sets {prefix}{name} to {value!r}, expected a {type(default).__name__}")
     return kind(**built)
+
+
+def config_of_card(card: dict[str, Any], **sizes: Any) -> TrainingConfig:
+    """Return the settings that a model was fitted with, as its card has them; defaults where it does not say.
+
+    Settings that there are no more, or that have another form now, are left out: cards are older than the code.
+
+    Args:
+        sizes: `network`, `ngrams` and `encoding` as the artifact itself has them.
+    """
+    settings = card.get("settings", {})
+    config: TrainingConfig = _known(TrainingConfig(), settings if isinstance(settings, dict) else {})
+    return replace(config, **sizes)
+
+
+def _known(default: Any, values: dict[str, Any]) -> Any:
+    found = {}
+    for each in fields(default):
+        old, value = getattr(default, each.name), values.get(each.name)
+        if is_dataclass(old) and isinstance(value, dict):
+            found[each.name] = _known(old, value)
+        elif value is not None and isinstance(value, type(old)):
+            found[each.name] = value
+    return replace(default, **found)

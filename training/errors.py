@@ -13,3 +13,7 @@ class PeerError(HamletError):
 
 class DivergedError(HamletError):
     """Fitting broke down: loss or gradient stayed infinite or undefined."""
+
+
+class RetrainError(HamletError):
+    """The retraining job could not do its work; the version in service stays what it was."""

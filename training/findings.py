@@ -52,6 +52,7 @@ class Findings:
     guess: SourceGuess | None = None
     gradients: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)  # training.gradient_flow
     lags: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # training.long_lag
+    adaptation: Mapping[str, Any] | None = None  # training.adaptation
     tables: Mapping[str, str] = field(default_factory=dict)  # Markdown: "rivals", "leave-out", "evasion"
     reasons: Mapping[int, Reasons] = field(default_factory=dict)  # by place among the N, of the worst errors
     subjects_N: Sequence[str] | None = None  # with them, `reasons` has words
@@ -64,6 +65,7 @@ class Extras:
     rivals: Path | None = None  # folder that `compare` has written
     leave_out: Path | None = None  # folder that `leave-out` has written
     evasion: Sequence[Path] = ()  # files that `evasion` has written, one a model
+    adaptation: Mapping[str, Any] | None = None  # training.adaptation
     studies: Path | None = None  # kept here, made when it is not there: gradient flow and long lag, some minutes
     show_content: bool = False  # subjects and words of mail
 
@@ -109,6 +111,7 @@ def gather(
         guess=guess_source(corpus),
         gradients=studies.get("gradient_flow", {}),
         lags=studies.get("long_lag", {}),
+        adaptation=extras.adaptation,
         tables=tables,
         subjects_N=[_subject(texts[place]) for place in places.tolist()] if extras.show_content else None,
         reasons=_reasons(classifier, corpus, places, worst(probabilities_N, is_spam), extras.show_content),

@@ -146,6 +146,23 @@ def long_lag(accuracy: Mapping[str, Mapping[str, float]]) -> str:
     return _svg(draw, "accuracy by lag")
 
 
+def adaptation(curves: Mapping[str, Line]) -> str:
+    """Return (1-ROCA)% on mail that follows by how many messages of a mailbox were learned, one line a filter."""
+    lines = {name: (learned, np.maximum(areas, 1e-3)) for name, (learned, areas) in curves.items()}
+    ticks = next(iter(lines.values()))[0]
+
+    def draw(axes: "Axes") -> None:
+        _lines(axes, lines, "o")
+        axes.set_xscale("symlog", linthresh=100)
+        axes.set_yscale("log")
+        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+        axes.set_xlabel("messages of the mailbox that were learned")
+        axes.set_ylabel("(1-ROCA)% on the next ones")
+        axes.legend()
+
+    return _svg(draw, "adaptation to a mailbox")
+
+
 def _lines(axes: "Axes", lines: Mapping[str, Line], marker: str = "") -> None:
     for number, (name, (x, y)) in enumerate(lines.items()):
         axes.plot(x, y, color=_SERIES[number], linestyle=_DASHES[number], marker=marker, label=name)

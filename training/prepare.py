@@ -177,7 +177,7 @@ def _cluster_and_split(corpus: Corpus, config: TrainingConfig) -> None:
     deduplicator = Deduplicator()
     texts = corpus.texts()
     for text in progress(texts, "finding near copies", len(texts)):
-        deduplicator.add(_readable(text))
+        deduplicator.add(readable(text))
     corpus.clusters = deduplicator.clusters()
     say(f"{len(texts)} messages in {len(set(corpus.clusters.tolist()))} clusters of near copies")
     corpus.parts = split(
@@ -198,7 +198,7 @@ def encoded(texts: Texts, tokenizer: TextTokenizer) -> Iterator[list[int]]:
         yield from tokenizer.encode_batch([texts[place] for place in places])
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """Subject and body alone: hidden text that a whole campaign shares would make one cluster of all its kinds."""
     fields = re.split(f"(?=[{''.join(FIELD_MARKERS)}])", text)
     return " ".join(field for field in fields if field.startswith((SUBJECT, BODY)))

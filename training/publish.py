@@ -42,7 +42,7 @@ def publish(
 ) -> tuple[Path, dict[str, Any]]:
     """Write the network as a new version below `models`; return its folder, and its measures on test and later mail."""
     say("calibrating")
-    network = _rounded(network, config)
+    network = rounded(network, config)
     artifact = _calibrated(network, tokenizer, corpus, config)
     classifier = SpamClassifier(artifact)
     measures: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def publish(
         curves[part.name.lower()] = for_card(scores, corpus.is_spam[places])
         measures[part.name.lower()] = _measures(classifier, corpus, scores, places)
     card = make_card(data, config, describe_split(corpus), history, measures, curves)
-    artifact = replace(artifact, card=card, golden=_golden(classifier))
+    artifact = replace(artifact, card=card, golden=golden_messages(classifier))
     return save_artifact(artifact, models, datetime.date.today().strftime("%Y.%m.%d")), measures
 
 
@@ -72,7 +72,7 @@ def _measures(classifier: SpamClassifier, corpus: Corpus, scores: Scores, places
     return evaluate(scores, corpus.is_spam[places], corpus.corpora[places], classifier.thresholds)
 
 
-def _rounded(network: WideAndDeep, config: TrainingConfig) -> WideAndDeep:
+def rounded(network: WideAndDeep, config: TrainingConfig) -> WideAndDeep:
     """The network as it is stored: weights in half precision. All that follows is measured on it."""
     rounded = WideAndDeep.of_sizes(config.network, config.ngrams)
     rounded.load_state_dict({name: tensor.cpu().half().float() for name, tensor in network.state_dict().items()})
@@ -99,7 +99,8 @@ def _calibrated(network: WideAndDeep, tokenizer: TextTokenizer, corpus: Corpus, 
     )
 
 
-def _golden(classifier: SpamClassifier) -> list[GoldenMessage]:
+def golden_messages(classifier: SpamClassifier) -> list[GoldenMessage]:
+    """Return the golden messages with the probabilities that this model gives them."""
     golden = []
     for path in sorted(GOLDEN.glob("*.eml")):
         raw = path.read_bytes()

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 
 from training import plots
+from training.adaptation import curves as adaptation_curves
+from training.adaptation import table as adaptation_table
 from training.evaluate import table
 from training.findings import Findings, worst
 from training.reasons import FIELD_NAMES, Word
@@ -24,12 +26,17 @@ def write_report(findings: Findings, path: Path) -> None:
 
 def page(findings: Findings) -> str:
     """Return the page as HTML."""
-    sections = [_summary, _measures, _verdicts, _curves, _source, _others, _fitting, _errors]
-    body = "\n".join(part for section in sections for part in section(findings))
+    sections = [_summary, _measures, _verdicts, _curves, _source, _others, _adaptation, _fitting, _errors]
+    return html_page(findings.model, (part for section in sections for part in section(findings)))
+
+
+def html_page(title: str, parts: Iterable[str]) -> str:
+    """Return a page that stands by itself, of parts that are HTML."""
+    body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Hamlet: {escape(findings.model)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
+        f"<title>Hamlet: {escape(title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -43,14 +50,15 @@ def markdown_tables(text: str) -> str:
             rows.append([cell.strip() for cell in line.strip("|").split("|")])
             continue
         if rows:
-            html.append(_table(rows[0], rows[2:]))
+            html.append(html_table(rows[0], rows[2:]))
             rows = []
         if line.strip():
             html.append(f'<p class="note">{escape(line.replace(chr(92), ""))}</p>')
     return "\n".join(html)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of plain texts as HTML."""
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
@@ -116,7 +124,7 @@ def _verdicts(findings: Findings) -> Iterable[str]:
         said = (said_ham, ~said_ham & ~said_spam, said_spam)
         cells = [f"{(each & members).sum():,} ({(each & members).sum() / number:.2%})" for each in said]
         rows.append([f"{name} ({members.sum():,})", *cells])
-    yield _table(["it is", "called ham", "called unsure", "called spam"], rows)
+    yield html_table(["it is", "called ham", "called unsure", "called spam"], rows)
 
 
 def _curves(findings: Findings) -> Iterable[str]:
@@ -164,7 +172,7 @@ def _source(findings: Findings) -> Iterable[str]:
     for name, area in guess.within.items():
         own = findings.measures.get(name, {}).get("one_minus_roca_percent")
         rows.append([name, f"{area:.2f}", f"{own['value']:.3f}" if own else "-"])
-    yield _table(["inside", "(1-ROCA)% by guessing the source", "(1-ROCA)% of the model"], rows)
+    yield html_table(["inside", "(1-ROCA)% by guessing the source", "(1-ROCA)% of the model"], rows)
 
 
 def _others(findings: Findings) -> Iterable[str]:
@@ -187,6 +195,21 @@ def _others(findings: Findings) -> Iterable[str]:
     for name, markdown in findings.tables.items():
         heading, words = texts[name]
         yield f"<h2>{escape(heading)}</h2>\n<p>{escape(words)}</p>\n{markdown_tables(markdown)}"
+
+
+def _adaptation(findings: Findings) -> Iterable[str]:
+    found = findings.adaptation
+    if found is None:
+        return
+    yield "<h2>A new mailbox</h2>"
+    yield (
+        "<p>The model adapted to the first messages of a mailbox that it had never seen and tested on the next ones, "
+        "beside bogofilter, which learned the same old mail and the same messages. (1-ROCA)%; on old mail it shows "
+        "what is forgotten.</p>"
+    )
+    words = "The chance that a ham of the mailbox looks more like spam than a spam does, by how much of it was learned."
+    yield f'<div class="pictures">{_figure(plots.adaptation(adaptation_curves(found)), words)}</div>'
+    yield markdown_tables(adaptation_table(found))
 
 
 def _fitting(findings: Findings) -> Iterable[str]:
@@ -221,7 +244,7 @@ def _errors(findings: Findings) -> Iterable[str]:
             row = [findings.ids_N[place], f"{findings.probabilities_N[place]:.4f}", str(findings.corpora_N[place])]
             rows.append(row if findings.subjects_N is None else [*row, findings.subjects_N[place]])
         if rows:
-            yield f"<h2>{heading}</h2>\n{_table(headings, rows)}"
+            yield f"<h2>{heading}</h2>\n{html_table(headings, rows)}"
             yield from _reasons(findings, [place for place in places if place in findings.reasons])
 
 
@@ -241,7 +264,7 @@ def _reasons(findings: Findings, places: Sequence[int]) -> Iterable[str]:
     for place, each in zip(places, found, strict=True):
         pulls = [f"{each.by_field[name]:+.2f}" if name in each.by_field else "" for name in fields]
         rows.append([findings.ids_N[place], f"{each.baseline_logit:+.2f}", *pulls, f"{each.logit:+.2f}"])
-    yield _table(["message", "nothing read", *fields, "score"], rows)
+    yield html_table(["message", "nothing read", *fields, "score"], rows)
     if findings.subjects_N is None:
         yield '<p class="note">The words that pulled most are shown with --show-content: private mail.</p>'
         return
@@ -249,7 +272,8 @@ def _reasons(findings: Findings, places: Sequence[int]) -> Iterable[str]:
     for place, each in zip(places, found, strict=True):
         to_spam, to_ham = each.strongest(_WORDS)
         rows.append([findings.ids_N[place], _pulls(to_spam), _pulls(to_ham)])
-    yield f'<div class="words">{_table(["message", "words that pull to spam", "words that pull to ham"], rows)}</div>'
+    table_of_words = html_table(["message", "words that pull to spam", "words that pull to ham"], rows)
+    yield f'<div class="words">{table_of_words}</div>'
 
 
 def _pulls(words: Sequence[Word]) -> str:

@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 STATE = "/var/lib/hamlet"
+MODELS = "/var/lib/hamlet-models"
 
 
 def stages() -> dict[str, list[str]]:
@@ -31,9 +32,9 @@ def argument(stage: str, instruction: str) -> str:
     return line.removeprefix(instruction).strip()
 
 
-def compose_service() -> dict[str, Any]:
-    """Return the compose file's service."""
-    service: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["service"]
+def compose_service(name: str = "service") -> dict[str, Any]:
+    """Return a service of the compose file."""
+    service: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
     return service
 
 
@@ -78,13 +79,42 @@ def test_images_hold_only_the_code_that_they_run() -> None:
     assert not any(line.startswith("COPY service") for line in stages()["training"])
 
 
-def test_compose_runs_the_service_read_only_and_without_privileges() -> None:
-    """One volume is all it may write to."""
-    service = compose_service()
+@pytest.mark.parametrize(("name", "writable"), [("service", [STATE]), ("retrain", [STATE, MODELS])])
+def test_compose_runs_read_only_and_without_privileges(name: str, writable: list[str]) -> None:
+    """One volume is all that the service may write to; versions are written by the job alone."""
+    service = compose_service(name)
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
-    assert [volume.split(":")[1] for volume in service["volumes"]] == [STATE] == [argument("service", "VOLUME")]
+    places = [volume.split(":")[1:] for volume in service["volumes"]]
+    assert [place[0] for place in places if place[1:] != ["ro"]] == writable
+    assert {place[0] for place in places} == {STATE, MODELS}
+    assert argument("service", "VOLUME") == argument("training", "VOLUME") == STATE
+
+
+def test_service_and_job_share_their_versions_and_nothing_else() -> None:
+    """The job is started by hand or by cron, finds the service by its name and has the key that it needs."""
+    service, job = compose_service(), compose_service("retrain")
+    assert job["profiles"] == ["retrain"]
+    assert job["build"]["target"] == "training"
+    shared = {volume.split(":")[0] for volume in service["volumes"]} & {
+        volume.split(":")[0] for volume in job["volumes"]
+    }
+    assert shared == {"models"}
+    assert service["environment"]["HAMLET_MODELS"] == MODELS
+    options = dict(zip(job["command"][1::2], job["command"][2::2], strict=True))
+    assert options["--models"] == MODELS
+    assert options["--out"].startswith(f"{STATE}/")
+    assert options["--service"] == f"http://service:{argument('service', 'EXPOSE')}"
+    assert job["environment"]["HAMLET_ADMIN_KEYS"] == service["environment"]["HAMLET_ADMIN_KEYS"]
+
+
+@pytest.mark.parametrize("stage", ["service", "training"])
+def test_a_new_volume_for_versions_starts_with_the_bundled_one(stage: str) -> None:
+    """It is copied to where the volume is mounted, and belongs to the image's user."""
+    (line,) = [line for line in stages()[stage] if MODELS in line]
+    assert f"cp -r models {MODELS}" in line
+    assert f"chown -R {argument(stage, 'USER')} {MODELS}" in line
 
 
 def test_feedback_stays_when_a_container_goes() -> None:
