@@ -15,7 +15,7 @@ log = logging.getLogger("service.access")
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_QUIET_ROUTES = ("/health", "/metrics")
+_QUIET_ROUTES = ("/health", "/metrics", "/ping", "/ready")
 CLIENT_GONE_STATUS = 499  # nginx's name for a client that hung up; never sent, only counted
 
 

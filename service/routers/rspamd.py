@@ -20,6 +20,7 @@ from service.models import ActiveModel
 from service.routers.responses import json_response
 from service.rspamd import reply
 from service.rspamd.request import NoMessageError, decompressed, message_id, refuse_other_places, reporter
+from service.rspamd.scale import Choices
 from service.scoring import Mail
 from service.state import ServiceState
 
@@ -191,8 +192,8 @@ async def _counted(state: ServiceState, counter: Counter) -> list[tuple[dict[str
     return await asyncio.to_thread(state.metrics.counted, counter)
 
 
-def _choices(state: ServiceState) -> reply.Choices:
-    return reply.Choices(reject=state.settings.rspamd_reject, mark_unsure=state.settings.rspamd_mark_unsure)
+def _choices(state: ServiceState) -> Choices:
+    return Choices(reject=state.settings.rspamd_reject, mark_unsure=state.settings.rspamd_mark_unsure)
 
 
 def _about(state: ServiceState) -> dict[str, Any]:

@@ -1,23 +1,14 @@
 """The answers in rspamd's words."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from classifier.verdict import Verdict
 from service.models import ActiveModel, Score
-from service.rspamd.scale import NO_ACTION, REJECT, REJECT_SCORE, SYMBOLS, THRESHOLDS, action_of, score_of
+from service.rspamd.scale import NO_ACTION, REJECT, REJECT_SCORE, SYMBOLS, THRESHOLDS, Choices, action_of, score_of
 
 # A sender may have put these there; 0 means all of them. rspamd adds X-Spam itself, after that.
 REMOVE_HEADERS = {"X-Spam": 0, "X-Hamlet": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the settings say of actions; see service.rspamd.scale.action_of."""
-
-    reject: bool
-    mark_unsure: bool
 
 
 def checked(score: Score, model: ActiveModel, choices: Choices, *, message_id: str, seconds: float) -> dict[str, Any]:
@@ -31,7 +22,7 @@ def checked(score: Score, model: ActiveModel, choices: Choices, *, message_id: s
         "description": description,
         "options": [f"{score.probability:.4f}"],
     }
-    action = action_of(score.verdict, reject=choices.reject, mark_unsure=choices.mark_unsure)
+    action = action_of(score.verdict, choices)
     header = f"{score.verdict}; probability={score.probability:.4f}; model={model.classifier.version}"
     add_headers = {} if score.verdict is Verdict.HAM else {"X-Hamlet": header}
     return {
@@ -73,7 +64,7 @@ def statistics(verdicts: Mapping[Verdict, int], learned: Mapping[str, int], choi
     """
     actions = dict.fromkeys((REJECT, "soft reject", "rewrite subject", "add header", "greylist", NO_ACTION), 0)
     for verdict, count in verdicts.items():
-        actions[action_of(verdict, reject=choices.reject, mark_unsure=choices.mark_unsure)] += count
+        actions[action_of(verdict, choices)] += count
     scanned, spam = sum(verdicts.values()), verdicts.get(Verdict.SPAM, 0)
     return {
         "scanned": scanned,

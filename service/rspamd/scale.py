@@ -12,6 +12,7 @@ the verdict does.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from classifier.verdict import Thresholds, Verdict
 
@@ -43,8 +44,16 @@ def score_of(probability: float, thresholds: Thresholds) -> float:
     return min(math.floor(score / HUNDREDTH + 1e-6) / 100, highest)
 
 
-def action_of(verdict: Verdict, *, reject: bool, mark_unsure: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the settings say of actions."""
+
+    reject: bool
+    mark_unsure: bool
+
+
+def action_of(verdict: Verdict, choices: Choices) -> str:
     """Return what the mail server is to do: what is not sure is delivered as it is, unless it is to be marked."""
     if verdict is Verdict.SPAM:
-        return REJECT if reject else ADD_HEADER
-    return ADD_HEADER if verdict is Verdict.UNSURE and mark_unsure else NO_ACTION
+        return REJECT if choices.reject else ADD_HEADER
+    return ADD_HEADER if verdict is Verdict.UNSURE and choices.mark_unsure else NO_ACTION

@@ -1,11 +1,9 @@
 """Dovecot of Debian with the files of deploy/dovecot: moving a mail over IMAP teaches the service."""
 
 import imaplib
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,20 +68,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A folder that the users of Dovecot may enter; pytest's own are closed to them."""
-    need("dovecot", "sievec", "curl")
-    if os.geteuid() != 0:
-        pytest.skip("Dovecot starts as root alone: run this test as root")
-    path = Path(tempfile.mkdtemp(prefix="hamlet-dovecot-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
 def imap(service: Process, folder: Path) -> Iterator[imaplib.IMAP4]:
     """A session of ann with a Dovecot that was set up as the guide says."""
+    need("dovecot", "sievec", "curl")
     for path in (ROOT / "deploy/dovecot").rglob("*"):
         if path.is_file():
             copy = folder / path.relative_to(ROOT / "deploy/dovecot")

@@ -1,11 +1,8 @@
 """swaks to Postfix to rspamd_proxy to the service, all of Debian but the last: what happens to people's mail."""
 
-import os
 import re
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +18,6 @@ MAIL = Path(__file__).parents[1] / "mail"
 SPAM, HAM = (MAIL / "spam/parcel-customs-fee.eml").read_bytes(), (MAIL / "ham/short-yes.eml").read_bytes()
 FORGED = b"X-Spam: Yes\nx-spam: No\nX-Hamlet: ham\nX-Hamlet: ham\n"
 MESSAGE_BYTES, BUFFERED_BYTES = 15_000, 25_000
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A folder that the users of the mail programs may enter; pytest's own are closed to them."""
-    need("postfix", "rspamd", "swaks")
-    if os.geteuid() != 0:
-        pytest.skip("Postfix starts as root alone: run this test as root")
-    path = Path(tempfile.mkdtemp(prefix="hamlet-postfix-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 class Servers:
@@ -86,6 +71,7 @@ def machine_address() -> str:
 @pytest.fixture(scope="module")
 def servers(folder: Path) -> Iterator[Servers]:
     """Everything started; ended in the opposite order."""
+    need("postfix", "rspamd", "swaks")
     servers = Servers(folder)
     try:
         for process in (servers.open, servers.strict):

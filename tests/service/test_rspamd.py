@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.verdict import Thresholds, Verdict
+from service.errors import RSPAMD_PATHS
+from service.routers.rspamd import router
 from service.rspamd.request import ZSTD_WINDOW_LOG, message_id
-from service.rspamd.scale import ADD_HEADER_SCORE, HIGHEST_SCORE, REJECT_SCORE, action_of, score_of
+from service.rspamd.scale import ADD_HEADER_SCORE, HIGHEST_SCORE, REJECT_SCORE, Choices, action_of, score_of
 from tests.service.conftest import OpenApp
 
 if sys.version_info >= (3, 14):
@@ -87,7 +90,7 @@ def test_scores_grow_with_the_probability_and_keep_to_the_bands(thresholds: list
 def test_only_spam_is_rejected_and_only_when_told_to(reject: bool, mark_unsure: bool, actions: list[str]) -> None:
     """Nothing is rejected and nothing unsure is marked by default."""
     verdicts = (Verdict.HAM, Verdict.UNSURE, Verdict.SPAM)
-    assert [action_of(verdict, reject=reject, mark_unsure=mark_unsure) for verdict in verdicts] == actions
+    assert [action_of(verdict, Choices(reject, mark_unsure)) for verdict in verdicts] == actions
 
 
 async def test_learning_is_written_down_with_who_said_it(client: httpx.AsyncClient) -> None:
@@ -106,10 +109,20 @@ async def test_learning_is_written_down_with_who_said_it(client: httpx.AsyncClie
     assert {file["symbol"]: file["revision"] for file in stat["statfiles"]} == {"HAMLET_HAM": 1, "HAMLET_SPAM": 1}
 
 
-async def test_a_forms_content_type_changes_nothing(client: httpx.AsyncClient) -> None:
-    """mailcow's curl --data-binary calls a message a form; its bytes are taken as they are."""
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert (await client.post("/checkv2", content=SPAM, headers=form)).json()["action"] == "add header"
+async def test_a_forms_content_type_changes_nothing(open_app: OpenApp) -> None:
+    """mailcow's curl --data-binary calls a message a form, and the host rspamd; the bytes are taken as they are."""
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Host": "rspamd", "Password": "boss"}
+    async with open_app(**KEYS) as (client, _):
+        assert (await client.post("/checkv2", content=SPAM, headers=form)).json()["action"] == "add header"
+        assert (await client.post("/learnspam", content=SPAM, headers=form)).json()["success"]
+        assert (await client.post("/fuzzyadd", content=SPAM, headers=form | {"Flag": "11"})).status_code == 404
+
+
+def test_every_path_answers_errors_in_rspamds_words() -> None:
+    """A path that is added to the router is one of those whose errors have rspamd's shape."""
+    assert {route.path for route in router.routes if isinstance(route, APIRoute)} == {
+        f"/{path}" for path in RSPAMD_PATHS
+    }
 
 
 @pytest.mark.parametrize(
