@@ -1,4 +1,4 @@
-"""`python -m service`: serve over HTTP until a signal."""
+"""`python -m service`: serve over HTTP until a signal; `python -m service export`: the journal of feedback."""
 
 import argparse
 import logging
@@ -15,14 +15,18 @@ log = logging.getLogger("service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve; return 0 after a clean end, 1 when the model could not be loaded, 2 when a setting makes no sense."""
-    parse_arguments(arguments)
+    """Serve or export; return 0 after a clean end, 1 when it could not be done, 2 when a setting makes no sense."""
+    options = parse_arguments(arguments)
     try:
         settings = load_settings()
     except ConfigError as error:
         print(f"hamlet: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
+    if options.command == "export":
+        from service.export_command import export_journal
+
+        return export_journal(settings)
     # What follows is imported after the settings: a mistake in them is told without a second of imports.
     return serve_alone(settings) if settings.workers == 1 else serve_with_workers(settings)
 
@@ -55,15 +59,22 @@ def serve_alone(settings: Settings) -> int:
     return 0
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> None:
-    """Answer --help; there are no other options, the environment says the rest."""
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return what is to be done; the environment says the rest."""
     lines = [f"  {variable(name)}: {field.description}" for name, field in Settings.model_fields.items()]
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m service",
         description="Serve spam predictions over HTTP. Settings come from the environment:",
         epilog="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args(arguments)
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["export"],
+        help="write the journal of feedback to standard output, whether a service runs or not; serve without it",
+    )
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

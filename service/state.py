@@ -51,7 +51,7 @@ class ServiceState:
         # A worker that joins others begins with the version that they have, and says nothing that they have said.
         self.begin_with: tuple[str | None, bool] = (None, True)
         self.is_first = True
-        self.feedback = _feedback_store(settings)
+        self.feedback = feedback_store(settings)
         self.on_failure: Callable[[], None] = lambda: None
         self.failure: str | None = None
         self.draining = False
@@ -171,7 +171,8 @@ class ServiceState:
             raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")
 
 
-def _feedback_store(settings: Settings) -> FeedbackStore:
+def feedback_store(settings: Settings) -> FeedbackStore:
+    """Return the journal that the settings mean, not opened yet."""
     url = settings.database_url.get_secret_value() if settings.database_url is not None else None
     timeout_s = settings.database_timeout_ms / 1000
     database = open_database(url, connections=settings.database_connections, timeout_s=timeout_s)
