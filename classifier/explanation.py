@@ -81,16 +81,24 @@ def _deep_weights(network: SpamNetwork, batch: Batch) -> Tensor:
     """Weight of each token of all messages (N,)."""
     token_ids_WT, lengths_W = torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W)
     groups = [
-        _Group.read(network, rows_G, token_ids_WT, lengths_W)
+        _Group.read(network, _filled_up(rows_G), token_ids_WT, lengths_W)
         for rows_G in torch.split(lengths_W.argsort(stable=True), _WINDOWS_AT_A_TIME)
     ]
-    states_WS = torch.cat([group.states_GS for group in groups])[torch.cat([g.rows_G for g in groups]).argsort()]
+    states_WS = torch.empty(len(lengths_W), network.readout.in_features)
+    for group in groups:
+        states_WS[group.rows_G] = group.states_GS
     slopes_WS = _readout_slopes(network, states_WS, torch.from_numpy(batch.message_W), batch.messages)
     weights_WT = torch.zeros(token_ids_WT.shape)
     for group in groups:
         weights_TG = group.weights(network, slopes_WS[group.rows_G])
         weights_WT[group.rows_G, : len(weights_TG)] = weights_TG.T
     return weights_WT[torch.arange(weights_WT.shape[1]) < lengths_W[:, None]]
+
+
+def _filled_up(rows_G: Tensor) -> Tensor:
+    """Windows up to a power of two, the last one repeated: the CPU library keeps a kernel for each number of them."""
+    missing = max(2, 1 << (len(rows_G) - 1).bit_length()) - len(rows_G)
+    return torch.cat([rows_G, rows_G[-1:].expand(missing)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def corpora() -> Path:
     """Return the folder of real corpora, or skip: it is not part of the repository."""
     folder = os.environ.get("HAMLET_CORPORA")
