@@ -86,14 +86,14 @@ def facts(message: Message, text: str, *, truncated: bool = False) -> Iterator[F
 
 def _sender(message: Message) -> Iterator[Fact]:
     sender, reply_to = message.sender_address, message.reply_to_address
-    domain = marks._domain(sender)
+    domain = marks.domain_of(sender)
     named = _ADDRESS_IN_NAME.search(message.sender_name)
     if sender and named and named[1].lower() != domain:
         yield Fact(
             "sender_name_address",
             f"The sender's name has an address in it, {_quote(named[0])}, that is not the sender's, {_quote(sender)}.",
         )
-    if sender and reply_to and marks._domain(reply_to) != domain:
+    if sender and reply_to and marks.domain_of(reply_to) != domain:
         yield Fact(
             "reply_to_differs",
             f"Answers go to another domain, {_quote(reply_to)}, than the sender's, {_quote(sender)}.",

@@ -151,13 +151,23 @@ def explainable(message: Message, tokenizer: TextTokenizer, encoding: EncodingCo
 
 def _words(shown: ShownMessage, spans: Sequence[tuple[int, int]]) -> Iterator[Word]:
     """Tokens put together to words, in their order; what is not shown has none."""
+    starts, ends = shown.starts_C.tolist(), shown.ends_C.tolist()
+
+    def word(tokens: Sequence[int]) -> Iterator[Word]:
+        letters = [token for token in tokens if shown.text[spans[token][0]] not in _OF_NEXT_WORD] or tokens
+        places = [place for token in letters for place in range(*spans[token]) if ends[place] > starts[place]]
+        if places:
+            field = SHOWN_FIELDS[shown.field_C[places[0]]]
+            start, end = min(starts[place] for place in places), max(ends[place] for place in places)
+            yield Word(field, start, end, tuple(tokens))
+
     tokens: list[int] = []
     for token, span in enumerate(spans):
         if tokens and not _goes_on(shown.text, spans[token - 1], span):
-            yield from _word(shown, spans, tokens)
+            yield from word(tokens)
             tokens = []
         tokens.append(token)
-    yield from _word(shown, spans, tokens)
+    yield from word(tokens)
 
 
 def _side_by_side(words: Iterator[Word]) -> list[Word]:
@@ -180,13 +190,3 @@ def _goes_on(text: str, last: tuple[int, int], span: tuple[int, int]) -> bool:
 def _is_letter(character: str) -> bool:
     """Whether words are made of it; Chinese and Japanese are written without spaces between words."""
     return unicodedata.category(character)[0] in "LMN" and not "\u2e80" <= character <= "\u9fff"
-
-
-def _word(shown: ShownMessage, spans: Sequence[tuple[int, int]], tokens: Sequence[int]) -> Iterator[Word]:
-    letters = [token for token in tokens if shown.text[spans[token][0]] not in _OF_NEXT_WORD] or tokens
-    places = [
-        place for token in letters for place in range(*spans[token]) if shown.ends_C[place] > shown.starts_C[place]
-    ]
-    if places:
-        field = SHOWN_FIELDS[shown.field_C[places[0]]]
-        yield Word(field, int(shown.starts_C[places].min()), int(shown.ends_C[places].max()), tuple(tokens))

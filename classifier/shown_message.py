@@ -83,7 +83,7 @@ class _View:
 def _view(source: str, field: str) -> _View:
     """Cut to its bound, without lines that have nothing on them."""
     head, tail = (BODY_HEAD, BODY_TAIL) if field == BODY else (OTHER_HEAD, 0)
-    tidy = Traced.of(source).cut(head * marks._UNFOLDED, tail * marks._UNFOLDED, GAP)
+    tidy = Traced.of(source).cut(head * marks.UNFOLDED, tail * marks.UNFOLDED, GAP)
     tidy = tidy.sub(_LINE_ENDS, lambda match: [("\n\n" if match[0].count("\n") > 1 else "\n", *match.span())])
     tidy = tidy.cut(head, tail, GAP)
     places_V = np.flatnonzero(tidy.ends_C > tidy.starts_C)  # the gap is no part of the source
@@ -119,7 +119,7 @@ def _parts(message: Message, sources: dict[str, str]) -> Iterator[tuple[str, Tra
     def stretch(field: str, start: int, length: int) -> Traced:
         return Traced.of(sources[field]).stretch(start, start + length)
 
-    subject = traced_normalise(Traced.of(message.subject).replaced(marks._LIST_TAG, " "), 600, 0)
+    subject = traced_normalise(Traced.of(message.subject).replaced(marks.LIST_TAG, " "), 600, 0)
     if subject.text:
         yield part(SUBJECT, f" {marks.SUBJECT} ", subject)
     address = message.sender_address
@@ -127,24 +127,24 @@ def _parts(message: Message, sources: dict[str, str]) -> Iterator[tuple[str, Tra
         name = traced_normalise(stretch(FROM, 0, len(message.sender_name)), 100, 0)
         plain = traced_plain(stretch(FROM, len(sources[FROM]) - 1 - len(address), len(address)))
         yield part(FROM, f" {marks.SENDER} ", name, f" {marks.ADDRESS} ", plain)
-        domain = marks._domain(message.reply_to_address)
-        if domain and domain != marks._domain(address):
+        domain = marks.domain_of(message.reply_to_address)
+        if message.reply_to_address and domain != marks.domain_of(address):
             start = len(message.reply_to_address) - len(domain)
             yield part(REPLY_TO, f" {marks.REPLY_TO} ", traced_plain(stretch(REPLY_TO, start, len(domain))))
     start = 0
-    for attachment in message.attachments[: marks._MOST_ATTACHMENTS]:
+    for attachment in message.attachments[: marks.MOST_ATTACHMENTS]:
         name = traced_normalise(stretch(ATTACHMENTS, start, len(attachment.name)), 60, 0)
         start += len(attachment.name) + 2
         media_type = traced_plain(stretch(ATTACHMENTS, start, len(attachment.media_type)))
         start += len(attachment.media_type) + 2
         yield part(ATTACHMENTS, f" {marks.ATTACHMENT} ", name, " ", media_type)
     start = 0
-    for host in _hosts(message)[: marks._MOST_LINK_HOSTS]:
+    for host in _hosts(message)[: marks.MOST_LINK_HOSTS]:
         yield part(LINK_HOSTS, f" {marks.LINK} ", traced_plain(stretch(LINK_HOSTS, start, len(host))))
         start += len(host) + 1
     if sources[LINK_TEXT]:
         yield part(LINK_TEXT, f" {marks.LINK_MISMATCH} ", traced_normalise(Traced.of(sources[LINK_TEXT]), 60, 0))
-    hidden = traced_normalise(Traced.of(message.hidden_text), marks._HIDDEN_CHARACTERS, 0)
+    hidden = traced_normalise(Traced.of(message.hidden_text), marks.HIDDEN_CHARACTERS, 0)
     if hidden.text:
         yield part(HIDDEN_TEXT, f" {marks.HIDDEN} ", hidden)
     body = traced_normalise(Traced.of(message.text), marks.BODY_HEAD, marks.BODY_TAIL)

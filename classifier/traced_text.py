@@ -33,7 +33,7 @@ _LONG_WORD = re.compile(r"(\S{40})\S+")
 _LONG_NUMBER = re.compile(r"0{6,}")
 _TORN = re.compile(rf"[A-Za-z]+(?:{marks.INVISIBLE}+[A-Za-z]+)+")
 _LETTERS = re.compile("[A-Za-z]+")
-_WORD = re.compile(r"\S+")
+_SPACE = re.compile(r"\s+")
 _DIGITS = str.maketrans("123456789", "000000000")
 # Before a character that neither combines with what stands before it nor is a jamo, NFKC can be cut.
 _JAMO = range(0x1100, 0x1200)
@@ -141,12 +141,9 @@ class Traced:
 
     def folded_space(self) -> "Traced":
         """As `" ".join(text.split())`."""
-        pieces: list[Piece] = []
-        for match in _WORD.finditer(self.text):
-            if pieces:
-                pieces.append((" ", pieces[-1][2], match.start()))
-            pieces.append((match[0], *match.span()))
-        return self.rewritten(pieces)
+        folded = self.replaced(_SPACE, " ")
+        start = int(folded.text.startswith(" "))
+        return folded.stretch(start, max(len(folded.text) - int(folded.text.endswith(" ")), start))
 
     def cut(self, head: int, tail: int, gap: str = " ") -> "Traced":
         """Return the first `head` and the last `tail` characters of a longer text, with `gap` between them."""
@@ -161,8 +158,8 @@ class Traced:
 
 def traced_normalise(traced: Traced, head: int, tail: int) -> Traced:
     """Return what classifier.text.normalise returns for the text, with its way back."""
-    text = traced.cut(head * marks._UNFOLDED, tail * marks._UNFOLDED)
-    text = text.replaced(marks._QUOTE_MARK, "")
+    text = traced.cut(head * marks.UNFOLDED, tail * marks.UNFOLDED)
+    text = text.replaced(marks.QUOTE_MARK, "")
     if not text.text.isascii():
         text = _undo_tricks(text)
     text = text.folded_space().cut(head, tail)
@@ -179,19 +176,21 @@ def traced_normalise(traced: Traced, head: int, tail: int) -> Traced:
 
 def traced_plain(traced: Traced) -> Traced:
     """An address, host or media type: lower case, digits folded, markers impossible."""
-    text = traced.cut(200, 0).lower().replaced(marks._PRIVATE_USE, "")
+    text = traced.cut(200, 0).lower().replaced(marks.PRIVATE_USE, "")
     return text.mapped(text.text.translate(_DIGITS))
 
 
 def _undo_tricks(text: Traced) -> Traced:
-    text = text.replaced(marks._PRIVATE_USE, "\N{REPLACEMENT CHARACTER}")
-    text = text.replaced(marks._INVISIBLE_IN_WORD, marks.INVISIBLE)
-    text = text.replaced(marks._INVISIBLE_RUN, "")
+    text = text.replaced(marks.PRIVATE_USE, "\N{REPLACEMENT CHARACTER}")
+    text = text.replaced(marks.INVISIBLE_IN_WORD, marks.INVISIBLE)
+    text = text.replaced(marks.INVISIBLE_RUN, "")
     text = text.sub(_TORN, lambda match: _marked(match, f"{marks.INVISIBLE} ", _LETTERS))
-    text = text.replaced(marks._BIDI, f" {marks.BIDI} ")
-    text = text.sub(marks._STYLED, lambda match: _same_letters(match, match[0].translate(marks._SQUARED), marks.STYLED))
+    text = text.replaced(marks.BIDI_RUN, f" {marks.BIDI} ")
+    text = text.sub(
+        marks.STYLED_RUN, lambda match: _same_letters(match, match[0].translate(marks.SQUARED), marks.STYLED)
+    )
     text = text.rewritten(list(_compatible(text.text)))
-    return text.sub(marks._MIXABLE_WORD, _unmixed)
+    return text.sub(marks.MIXABLE_WORD, _unmixed)
 
 
 def _mark(characters: str, match: re.Match[str]) -> Sequence[Piece]:
@@ -211,7 +210,7 @@ def _same_letters(match: re.Match[str], letters: str, mark: str) -> Sequence[Pie
 
 def _unmixed(match: re.Match[str]) -> Sequence[Piece]:
     word = match[0]
-    unmixed = marks._unmix(match)
+    unmixed = marks.unmix(match)
     return [(word, *match.span())] if unmixed == word else _same_letters(match, unmixed[-len(word) :], marks.HOMOGLYPH)
 
 
@@ -223,8 +222,8 @@ def _shortened(match: re.Match[str], most: int) -> Sequence[Piece]:
 
 def _compatible(text: str) -> Iterator[Piece]:
     """Compatibility forms (NFKC), piece by piece as classifier.text takes them, each traced as finely as it can be."""
-    for start in range(0, len(text), marks._NFKC_PIECE):
-        piece = text[start : start + marks._NFKC_PIECE]
+    for start in range(0, len(text), marks.NFKC_PIECE):
+        piece = text[start : start + marks.NFKC_PIECE]
         whole = unicodedata.normalize("NFKC", piece)
         if whole == piece:
             yield piece, start, start + len(piece)

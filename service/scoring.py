@@ -26,8 +26,9 @@ Returned = TypeVar("Returned")
 # One trip to a parse thread takes this much, so that a request of 256 large mails shares the threads with others.
 CHUNK_MESSAGES = 16
 CHUNK_BYTES = 256 * 1024
-# A message to be explained takes the model as long as so many of its length (docs/reasons.md).
-EXPLAINED_COSTS = 5
+# A message that is to be explained takes as long as so many that are not, in a parse thread and with the model
+# (docs/reasons.md).
+EXPLAINED_COSTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,10 @@ class Scoring:
         """
         with self._batcher.reserve(len(mails), deadline) as reservation:
             prepared: list[Prepared | ApiError] = []
-            for chunk in _chunks(mails):
+            cost = EXPLAINED_COSTS if explain else 1
+            for chunk in _chunks(mails, CHUNK_MESSAGES // cost):
                 prepared += await self._parser.run(partial(_prepare, model, chunk, explain))
             self._metrics.parse_seconds.observe(self._clock.now() - parse_started)
-            cost = EXPLAINED_COSTS if explain else 1
             works = [
                 (Work(model, one, explain), cost * one.tokens) for one in prepared if not isinstance(one, ApiError)
             ]
@@ -140,11 +141,11 @@ class Scoring:
         return Scored(prepared, score, weighed)
 
 
-def _chunks(mails: Sequence[Mail]) -> Iterator[list[Mail]]:
+def _chunks(mails: Sequence[Mail], most: int) -> Iterator[list[Mail]]:
     chunk: list[Mail] = []
     chunk_bytes = 0
     for mail in mails:
-        if chunk and (len(chunk) == CHUNK_MESSAGES or chunk_bytes + mail.size_bytes > CHUNK_BYTES):
+        if chunk and (len(chunk) == most or chunk_bytes + mail.size_bytes > CHUNK_BYTES):
             yield chunk
             chunk, chunk_bytes = [], 0
         chunk.append(mail)

@@ -65,7 +65,8 @@ def random_falls(classifier: SpamClassifier, messages: Sequence[Message]) -> NDA
     """Return the same of a tenth drawn at random, the mean of some draws."""
     random = np.random.default_rng(SEED)
     draws = [[random.random(len(message), np.float32) for message in messages] for _ in range(RANDOM_DRAWS)]
-    return np.stack([falls(classifier, messages, draw) for draw in draws]).mean(0, dtype=np.float64)
+    mean: NDArray[np.float64] = np.mean([falls(classifier, messages, draw) for draw in draws], axis=0)
+    return mean
 
 
 def weigh_in_batches(

@@ -53,3 +53,28 @@ async def test_a_swap_in_the_middle_keeps_each_message_with_its_model() -> None:
     predictor.stop()
     assert [answer.score.verdict for answer in answers] == ["ham", "spam", "ham"]
     assert seen == [("old", ["a", "c"]), ("new", ["spam"])]
+
+
+async def test_a_message_is_explained_by_the_model_that_prepared_it() -> None:
+    """Across a swap, among messages that nobody wants explained."""
+    predictor = Predictor()
+    predictor.start()
+    seen: list[tuple[str, list[str]]] = []
+
+    class Remembering(FakeClassifier):
+        def weigh(self, prepared):  # type: ignore[no-untyped-def]  # as in the base
+            seen.append((self.version, [one.text for one in prepared]))
+            return super().weigh(prepared)
+
+    old, new = ActiveModel(Remembering(version="old")), ActiveModel(Remembering(version="new"))
+    batch = [
+        Work(old, FakePrepared("a", 1), explain=True),
+        Work(new, FakePrepared("b", 1), explain=True),
+        Work(old, FakePrepared("c", 1)),
+    ]
+    answers = await predictor.score(batch)
+    predictor.stop()
+    assert seen == [("old", ["a"]), ("new", ["b"])]
+    assert [answer.weighed and answer.weighed.explanation().shown for answer in answers] == [
+        {"body": "a"}, {"body": "b"}, None,
+    ]  # fmt: skip
