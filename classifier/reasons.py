@@ -91,14 +91,15 @@ class WeighedMessage:
         return found[:MAX_REASONS]
 
     def _phrase(self, peak: int, sums: Sequence[float], used: set[int]) -> tuple[int, int]:
+        """The first and the last of the words that make one reason with the word `peak`."""
         first = last = peak
-        grown = True
-        while grown and last - first + 1 < _LONGEST_PHRASE:
-            grown = False
-            for place in (first - 1, last + 1):
-                if self._joins(place, first, last, sums, used, peak):
-                    first, last = min(first, place), max(last, place)
-                    grown = True
+        while last - first + 1 < _LONGEST_PHRASE:
+            if self._joins(first - 1, first, last, sums, used, peak):
+                first -= 1
+            elif self._joins(last + 1, first, last, sums, used, peak):
+                last += 1
+            else:
+                break
         return first, last
 
     def _joins(self, place: int, first: int, last: int, sums: Sequence[float], used: set[int], peak: int) -> bool:
