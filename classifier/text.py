@@ -42,7 +42,7 @@ _FEW = 8
 NFKC_PIECE = 512
 
 QUOTE_MARK = re.compile(r"^[ \t]*(?:[>|][ \t]?)+", re.MULTILINE)
-_ARCHIVE_NOTE = re.compile(
+ARCHIVE_NOTE = re.compile(
     r"\[\[alternative html version deleted\]\]|\[(?:removed|redacted)\]|\bredacted(?:@redacted\.com)?\b", re.IGNORECASE
 )
 LIST_TAG = re.compile(r"\[[^\[\]]{1,40}\]\s*")
@@ -51,13 +51,13 @@ _URL = re.compile(
     r"[HhFfWw](?:(?:(?<=[Hh])[TtXx]{2}[Pp][Ss]?|(?<=[Ff])[Tt][Pp])\s?:\s?/\s?/|(?<=[Ww])[Ww]{2}\s?\.)\s?[^\s<>\"]+"
 )
 # At most 64 characters before the @ (RFC 5321 4.5.3.1.1), which keeps a long run without one linear.
-_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}(?: ?@ ?|\(at\))[\w.-]{1,255}")
+WRITTEN_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}(?: ?@ ?|\(at\))[\w.-]{1,255}")
 _CAPITALS = re.compile(r"[A-Z](?<=\b[A-Z])[A-Z0-9]{2,}\b(?:[ ,.!:;-]+[A-Z][A-Z0-9]*\b)*")
 _MAYBE_SPACED = re.compile(r"[ .*_-]\w[ .*_-]\w[ .*_-]\w")
-_SPACED = re.compile(r"(?<!\w)(?:\w[ .*_-]){3,}\w(?!\w)")
-_REPEAT = re.compile(r"(\S)\1{3,}")
-_LONG_WORD = re.compile(rf"(\S{{{_LONGEST_WORD}}})\S+")
-_LONG_NUMBER = re.compile(r"0{6,}")
+SPACED_OUT = re.compile(r"(?<!\w)(?:\w[ .*_-]){3,}\w(?!\w)")
+REPEAT = re.compile(r"(\S)\1{3,}")
+OVERLONG_WORD = re.compile(rf"(\S{{{_LONGEST_WORD}}})\S+")
+LONG_NUMBER = re.compile(r"0{6,}")
 
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2060-\u2064\u3164\ufe00-\ufe0f\ufeff"
@@ -121,25 +121,25 @@ def normalise(text: str, head: int, tail: int) -> str:
     text = _cut(" ".join(text.split()), head, tail)
     lower = text.lower()
     if "redacted" in lower or "removed]" in lower or "ve html ver" in lower:
-        text = _ARCHIVE_NOTE.sub(" ", text)
+        text = ARCHIVE_NOTE.sub(" ", text)
     if "p" in lower or "www" in lower:
         text = _URL.sub(f" {URL} ", text)
     text = _mark_addresses(text)
     if _MAYBE_SPACED.search(text):
-        text = _SPACED.sub(lambda match: f" {SPACED} {re.sub('[ .*_-]', '', match[0])}", text)
+        text = SPACED_OUT.sub(lambda match: f" {SPACED} {re.sub('[ .*_-]', '', match[0])}", text)
     text = _CAPITALS.sub(lambda match: f"{CAPITALS} {match[0]}", text).lower()
     words = _shorten_repeats(text).split()
     text = " ".join(words)
     if max(map(len, words), default=0) > _LONGEST_WORD:
-        text = _LONG_WORD.sub(rf"{LONG_WORD} \1", text)
+        text = OVERLONG_WORD.sub(rf"{LONG_WORD} \1", text)
     text = _fold_digits(text)
-    return _LONG_NUMBER.sub("000000", text) if "000000" in text else text
+    return LONG_NUMBER.sub("000000", text) if "000000" in text else text
 
 
 def _mark_addresses(text: str) -> str:
     """Put a mark for every address. Only what stands round an @ is looked at, cut where no address can go on."""
     if "(at)" in text:
-        return _ADDRESS.sub(f" {ADDRESS} ", text)
+        return WRITTEN_ADDRESS.sub(f" {ADDRESS} ", text)
     pieces: list[str] = []
     done = 0
     at = text.find("@")
@@ -149,7 +149,7 @@ def _mark_addresses(text: str) -> str:
         while end >= 0 and "@" in (text[end - 1], text[end + 1 : end + 2]):  # `ann@ example.org @`
             end = text.find(" ", end + 1)
         end = len(text) if end < 0 else end
-        pieces += (text[done:start], _ADDRESS.sub(f" {ADDRESS} ", text[start:end]))
+        pieces += (text[done:start], WRITTEN_ADDRESS.sub(f" {ADDRESS} ", text[start:end]))
         done = end
         at = text.find("@", done)
     return "".join([*pieces, text[done:]])
@@ -165,7 +165,7 @@ def _shorten_repeats(text: str) -> str:
     same = codes[1:] == codes[:-1]
     repeated = set(codes[:-3][same[2:] & same[1:-1] & same[:-2]].tolist())
     if len(repeated) > _FEW:
-        return _REPEAT.sub(r"\1\1\1", text)
+        return REPEAT.sub(r"\1\1\1", text)
     for character in map(chr, repeated):
         if not character.isspace():
             literal = re.escape(character)  # four of them before the plus: `re` searches for such a prefix fast

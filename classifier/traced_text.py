@@ -20,17 +20,10 @@ Places = NDArray[np.int64]
 Piece = tuple[str, int, int]
 Rewrite = Callable[[re.Match[str]], Sequence[Piece]]
 
-_ARCHIVE_NOTE = re.compile(
-    r"\[\[alternative html version deleted\]\]|\[(?:removed|redacted)\]|\bredacted(?:@redacted\.com)?\b", re.IGNORECASE
-)
+# As a person would write them; those of classifier.text begin with a set of characters, and find the same.
 _URL = re.compile(r"(?:(?:h[tx]{2}ps?|ftp)\s?:\s?/\s?/|www\s?\.)\s?[^\s<>\"]+", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}(?: ?@ ?|\(at\))[\w.-]{1,255}")
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]{2,}\b(?:[ ,.!:;-]+[A-Z][A-Z0-9]*\b)*")
-_SPACED = re.compile(r"(?<!\w)(?:\w[ .*_-]){3,}\w(?!\w)")
 _SEPARATED = re.compile(r"[^ .*_-]")
-_REPEAT = re.compile(r"(\S)\1{3,}")
-_LONG_WORD = re.compile(r"(\S{40})\S+")
-_LONG_NUMBER = re.compile(r"0{6,}")
 _TORN = re.compile(rf"[A-Za-z]+(?:{marks.INVISIBLE}+[A-Za-z]+)+")
 _LETTERS = re.compile("[A-Za-z]+")
 _SPACE = re.compile(r"\s+")
@@ -163,15 +156,17 @@ def traced_normalise(traced: Traced, head: int, tail: int) -> Traced:
     if not text.text.isascii():
         text = _undo_tricks(text)
     text = text.folded_space().cut(head, tail)
-    text = text.replaced(_ARCHIVE_NOTE, " ")
+    text = text.replaced(marks.ARCHIVE_NOTE, " ")
     text = text.replaced(_URL, f" {marks.URL} ")
-    text = text.replaced(_ADDRESS, f" {marks.ADDRESS} ")
-    text = text.sub(_SPACED, lambda match: _marked(match, f" {marks.SPACED} ", _SEPARATED))
+    text = text.replaced(marks.WRITTEN_ADDRESS, f" {marks.ADDRESS} ")
+    text = text.sub(marks.SPACED_OUT, lambda match: _marked(match, f" {marks.SPACED} ", _SEPARATED))
     text = text.sub(_CAPITALS, lambda match: _same_letters(match, match[0], marks.CAPITALS)).lower()
-    text = text.sub(_REPEAT, lambda match: [(match[0][:3], match.start(), match.start() + 3)])
-    text = text.sub(_LONG_WORD, lambda match: [*_mark(f"{marks.LONG_WORD} ", match), (match[1], *match.span(1))])
+    text = text.sub(marks.REPEAT, lambda match: [(match[0][:3], match.start(), match.start() + 3)])
+    text = text.sub(
+        marks.OVERLONG_WORD, lambda match: [*_mark(f"{marks.LONG_WORD} ", match), (match[1], *match.span(1))]
+    )
     text = text.mapped(text.text.translate(_DIGITS))
-    return text.sub(_LONG_NUMBER, lambda match: _shortened(match, 6)).folded_space()
+    return text.sub(marks.LONG_NUMBER, lambda match: _shortened(match, 6)).folded_space()
 
 
 def traced_plain(traced: Traced) -> Traced:
