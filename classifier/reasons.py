@@ -9,6 +9,7 @@ from classifier.encoding import EncodingConfig, PreparedMessage, select_tokens
 from classifier.facts import Fact, facts
 from classifier.message import Message
 from classifier.shown_message import SHOWN_FIELDS, ShownMessage, show_message
+from classifier.text import message_text
 from classifier.tokenizer import TextTokenizer
 
 MAX_REASONS = 30
@@ -138,6 +139,9 @@ def explainable(message: Message, tokenizer: TextTokenizer, encoding: EncodingCo
     """Return a message prepared as for scoring, with what its reasons need."""
     shown = show_message(message)
     token_ids, spans = tokenizer.encode_with_spans(shown.text)
+    text = message_text(message)
+    if shown.text != text:  # a bug of ours; the score is that of scoring all the same, and nothing is pointed at
+        token_ids, spans = tokenizer.encode(text), []
     selected, truncated = select_tokens(token_ids, encoding)
     kept, _ = select_tokens(range(len(token_ids)), encoding)
     return ExplainableMessage(
@@ -145,8 +149,8 @@ def explainable(message: Message, tokenizer: TextTokenizer, encoding: EncodingCo
         truncated=truncated,
         defects=message.defects,
         shown=shown.shown,
-        facts=tuple(facts(message, shown.text, truncated=truncated)),
-        words=tuple(_side_by_side(_words(shown, [spans[token] for token in kept]))),
+        facts=tuple(facts(message, text, truncated=truncated)),
+        words=tuple(_side_by_side(_words(shown, [spans[token] for token in kept]))) if spans else (),
     )
 
 

@@ -96,7 +96,7 @@ def _sources(message: Message) -> dict[str, str]:
     mismatch = next((link for link in message.links if link.is_mismatch), None)
     return {
         SUBJECT: message.subject,
-        FROM: f"{name} <{address}>".lstrip() if address else name,
+        FROM: " ".join(part for part in (name, address and f"<{address}>") if part),
         REPLY_TO: message.reply_to_address,
         ATTACHMENTS: "\n".join(f"{each.name} ({each.media_type})" for each in message.attachments[:_MOST_LINES]),
         LINK_HOSTS: "\n".join(_hosts(message)[:_MOST_LINES]),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classifier import reasons
 from classifier.message import Attachment, MailFields, Message, message_from_fields, read_mail
 from classifier.pipeline import SpamClassifier
 from classifier.reasons import MAX_REASONS, ExplainableMessage, Explanation, WeighedMessage
@@ -61,6 +62,8 @@ def test_spans_cut_the_shown_text(
 ) -> None:
     """Whatever is written, reasons are stretches of what is shown, side by side, and the same tokens are scored."""
     mail = MailFields(subject=f"x {subject}", sender=f"{sender} <a@{sender}>", reply_to=reply_to, text=text, html=html)
+    message = message_from_fields(mail)
+    assert show_message(message).text == message_text(message)
     check(explained(classifier, mail))
     prepared, explainable = classifier.prepare(mail), classifier.prepare_to_explain(mail)
     assert list(prepared.token_ids) == list(explainable.token_ids)
@@ -119,6 +122,16 @@ def test_a_mail_that_shows_nothing_is_explained(classifier: SpamClassifier) -> N
     explanation = explained(classifier, MailFields(html='<img src="cid:a">'))
     assert (explanation.reasons, explanation.shown) == ([], {})
     assert [fact.code for fact in explanation.facts] == ["no_text"]
+
+
+def test_a_text_that_went_wrong_costs_the_reasons_and_not_the_score(
+    classifier: SpamClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should what is traced ever differ from what is scored, the tokens are those of scoring."""
+    mail = MailFields(subject="hi", text="claim your prize")
+    monkeypatch.setattr(reasons, "show_message", lambda message: show_message(Message(text="another")))
+    assert classifier.prepare_to_explain(mail).token_ids == classifier.prepare(mail).token_ids
+    assert explained(classifier, mail).reasons == []
 
 
 def test_offsets_count_code_points(classifier: SpamClassifier) -> None:
