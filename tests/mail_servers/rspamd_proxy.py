@@ -10,14 +10,21 @@ CONFIGURATION = Path(__file__).parents[2] / "deploy/rspamd/hamlet-proxy.conf"
 
 
 class RspamdProxy:
-    """A milter on `port` with the file of deploy/rspamd, but for the addresses; the backend is a `host:port`."""
+    """A proxy on `port` with the file of deploy/rspamd, but for the addresses.
 
-    def __init__(self, folder: Path, backend: str) -> None:
+    Args:
+        folder: an empty one.
+        backend: host:port.
+        milter: whether it speaks with a mail server, as the file says, or with rspamc.
+    """
+
+    def __init__(self, folder: Path, backend: str, *, milter: bool = True) -> None:
         self.port = free_port()
         self.log = folder / "rspamd.log"
         configuration = folder / "rspamd.conf"
         lines_of_guide = CONFIGURATION.read_text().replace("127.0.0.1:11332", f"127.0.0.1:{self.port}")
-        configuration.write_text(lines_of_guide.replace("127.0.0.1:8000", backend))
+        lines_of_guide = lines_of_guide.replace("127.0.0.1:8000", backend)
+        configuration.write_text(lines_of_guide if milter else lines_of_guide.replace("milter = true;", ""))
         folders = [f"--var={name}={folder}" for name in ("DBDIR", "RUNDIR", "LOGDIR", "LOCAL_CONFDIR")]
         with self.log.open("wb") as lines:
             self._process = subprocess.Popen(

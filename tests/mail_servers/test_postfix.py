@@ -142,6 +142,18 @@ def test_spam_is_delivered_with_a_header(servers: Servers, postfix: Postfix, way
     assert mail.partition(b"\n\n")[2] == SPAM.partition(b"\n\n")[2]
 
 
+def test_what_is_not_sure_is_delivered_with_a_header_of_ours_alone(servers: Servers, postfix: Postfix) -> None:
+    """No X-Spam, since much of it is ham; X-Hamlet for rules of one's own."""
+    paths = sorted(MAIL.rglob("*.eml"))
+    probabilities = [
+        result.get("spam_probability", 0) for result in servers.open.scores([path.read_bytes() for path in paths])
+    ]
+    _, unsure = min(zip(probabilities, paths, strict=True), key=lambda scored: abs(scored[0] - 0.5))
+    assert send(servers.local, FORGED + unsure.read_bytes()).startswith("250 ")
+    (mail,) = delivered(postfix)
+    assert marks(mail) == [b"unsure"]
+
+
 def test_a_forged_header_is_stripped(servers: Servers, postfix: Postfix) -> None:
     """However often it is there: ham has none in the end, spam has ours."""
     for raw, found in ((HAM, []), (SPAM, [b"Yes", b"spam"])):

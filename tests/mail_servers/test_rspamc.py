@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.mail_servers.programs import need, run
+from tests.mail_servers.rspamd_proxy import RspamdProxy
 from tests.service.process import Process
 
 MAIL = Path(__file__).parents[1] / "mail"
@@ -97,3 +98,11 @@ def test_refusals_are_sentences(service: Process, tmp_path: Path) -> None:
     empty.write_bytes(b"")
     assert "HTTP error: 400, The body is empty" in rspamc(service, "learn_spam", str(empty))
     assert "HTTP error: 404, There is no fuzzy storage" in rspamc(service, "-f", "1", "-w", "1", "fuzzy_add", str(SPAM))
+
+
+def test_shared_memory_is_refused_to_a_stock_client(service: Process, tmp_path: Path) -> None:
+    """rspamd_proxy hands a message to a backend on its own machine as a file, unless it is a milter."""
+    need("rspamd")
+    with RspamdProxy(tmp_path, f"127.0.0.1:{service.port}", milter=False) as proxy:
+        said = run("rspamc", "-h", f"127.0.0.1:{proxy.port}", "symbols", str(HAM)).stdout
+    assert "HTTP error: 422, Send the message in the body" in said
