@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+import classifier
 from training import plots
 from training.adaptation import curves as adaptation_curves
 from training.adaptation import table as adaptation_table
@@ -15,7 +16,8 @@ from training.evaluate import table
 from training.findings import Findings, worst
 from training.reasons import FIELD_NAMES, Word
 
-_STYLE = Path(__file__).with_name("report.css")
+# Colours and type, which the service's page has too; then the layout.
+_STYLES = (Path(classifier.__file__).with_name("look.css"), Path(__file__).with_name("report.css"))
 _WORDS = 5
 
 
@@ -33,10 +35,11 @@ def page(findings: Findings) -> str:
 def html_page(title: str, parts: Iterable[str]) -> str:
     """Return a page that stands by itself, of parts that are HTML."""
     body = "\n".join(parts)
+    style = "\n".join(path.read_text(encoding="utf-8") for path in _STYLES)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Hamlet: {escape(title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
+        f"<title>Hamlet: {escape(title)}</title>\n<style>\n{style}</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -62,7 +65,9 @@ def html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    # In the order of Tab, for those who scroll a wide table with the keyboard.
+    return f'<div class="table" tabindex="0" role="group" aria-label="Table">{table}</div>'
 
 
 def _figure(svg: str, caption: str) -> str:

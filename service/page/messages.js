@@ -136,7 +136,7 @@ function showOne() {
 function showResults(...content) {
   byId("intake").hidden = true;
   const back = h("button", { type: "button", class: "quiet back", on: { click: startOver } }, "← Read another");
-  byId("results").replaceChildren(back, ...content);
+  byId("results").replaceChildren(h("div", {}, back, content));
   scrollTo({ top: 0 });
 }
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.conftest import MAIL
 from tests.page.browser import Visit
 from tests.page.conftest import Open
+from tests.training.test_report import findings
+from training.report import write_report
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
@@ -56,6 +60,19 @@ def trouble(window: Visit) -> None:
     window.page.wait_for_selector(".trouble")
 
 
+def faults(page: Page) -> list[str]:
+    """Return what axe finds that is serious or critical."""
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate("axe.run()")
+    assert found["passes"], "axe did not look"
+    return [
+        f"{rule['impact']} {rule['id']}: {node['html'][:120]} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("show", [start, message, messages, model, dialog, docs, trouble])
 def test_axe_finds_no_fault(open_window: Open, show: Callable[[Visit], None], scheme: str) -> None:
@@ -63,13 +80,16 @@ def test_axe_finds_no_fault(open_window: Open, show: Callable[[Visit], None], sc
     width = 360 if scheme == "dark" else 1280
     with open_window(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce") as window:
         show(window)
-        window.page.evaluate(AXE)
-        found: dict[str, Any] = window.page.evaluate("axe.run()")
-        assert found["passes"], "axe did not look"
-        faults = [
-            f"{rule['impact']} {rule['id']}: {node['html'][:120]} {node['failureSummary']}"
-            for rule in found["violations"]
-            for node in rule["nodes"]
-            if rule["impact"] in ("serious", "critical")
-        ]
-        assert faults == []
+        assert faults(window.page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_in_the_report(browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"]) -> None:
+    """The report of training has the look of the page, and is held to the same."""
+    path = tmp_path / "report.html"
+    write_report(findings(), path)
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert faults(page) == []
+    context.close()

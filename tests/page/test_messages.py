@@ -1,5 +1,6 @@
 """What comes in by paste, drop, or a file; the verdict and its reasons; teaching and taking it back."""
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def test_of_several_files_one_is_open_at_a_time(window: Visit, service: Process)
     expect(page.locator(".opened")).to_have_count(1)
     rows.nth(3).click()
     expect(page.locator(".list [role=alert]")).to_contain_text("empty")
+    assert not re.search(r"\b(null|undefined|NaN|\[object)", page.inner_text("main"))
 
 
 def test_an_mbox_is_cut_into_its_messages(window: Visit, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_page_stands_by_itself() -> None:
     assert "<script" not in text
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) <= {"#"}
-    assert "prefers-color-scheme: dark" in text
+    assert "color-scheme: light dark" in text
 
 
 def test_pictures_take_their_colours_from_the_page() -> None:
