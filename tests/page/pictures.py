@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.page.browser import open_browser, visit
 from tests.service.process import Process
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
-SIZE = {"width": 1180, "height": 900}
+SIZE = ViewportSize(width=1180, height=900)
 MOST_BYTES = 200_000
 COLOURS = 96  # flat colours and text: nobody sees the difference, and a file has a third of the bytes
 
