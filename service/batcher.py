@@ -241,7 +241,7 @@ class Batcher(Generic[Payload, Output]):
         started = self._running_since = self._clock.now()
         tokens = sum(one.tokens for one in batch)
         padded_tokens = max(one.tokens for one in batch) * len(batch)
-        self._running_estimate_s = self.estimate.seconds(padded_tokens, 1)
+        self._running_estimate_s = self.estimate.seconds(tokens, 1)
         try:
             outputs = await self._score([one.payload for one in batch])
             if len(outputs) != len(batch):
@@ -260,7 +260,7 @@ class Batcher(Generic[Payload, Output]):
             return
         seconds = self._clock.now() - started
         self._pace.scored(len(batch), self._clock.now())
-        self.estimate.observe(padded_tokens, seconds)
+        self.estimate.observe(tokens, seconds)
         self._observer.batch_scored(len(batch), tokens, padded_tokens, seconds)
         for one, output in zip(batch, outputs, strict=True):
             if not one.future.done():

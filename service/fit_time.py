@@ -1,4 +1,7 @@
-"""How long a batch will take: a line through the recent ones."""
+"""How long a batch will take: a line through the recent ones.
+
+Tokens are counted without padding: the network cuts a batch into windows and reads those of like length together.
+"""
 
 from collections import deque
 
@@ -6,21 +9,21 @@ RECENT_BATCHES = 64
 
 
 class TimeEstimate:
-    """Least-squares fit of seconds ≈ a + b x padded tokens, with a and b never negative."""
+    """Least-squares fit of seconds ≈ a + b x tokens, with a and b never negative."""
 
     def __init__(self, recent_batches: int = RECENT_BATCHES) -> None:
         self._seen: deque[tuple[int, float]] = deque(maxlen=recent_batches)
         self._per_batch_s = 0.0
         self._per_token_s = 0.0
 
-    def observe(self, padded_tokens: int, seconds: float) -> None:
+    def observe(self, tokens: int, seconds: float) -> None:
         """Take in one finished batch."""
-        self._seen.append((padded_tokens, seconds))
+        self._seen.append((tokens, seconds))
         count = len(self._seen)
-        mean_tokens = sum(tokens for tokens, _ in self._seen) / count
+        mean_tokens = sum(of_batch for of_batch, _ in self._seen) / count
         mean_seconds = sum(took for _, took in self._seen) / count
-        spread = sum((tokens - mean_tokens) ** 2 for tokens, _ in self._seen)
-        together = sum((tokens - mean_tokens) * (took - mean_seconds) for tokens, took in self._seen)
+        spread = sum((of_batch - mean_tokens) ** 2 for of_batch, _ in self._seen)
+        together = sum((of_batch - mean_tokens) * (took - mean_seconds) for of_batch, took in self._seen)
         slope = together / spread if spread > 0 else 0.0
         # With one size of batch, or noise that slopes down, all the time is put on the tokens;
         # a line that cuts the axis below zero is turned into one through the origin.

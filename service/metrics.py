@@ -50,7 +50,10 @@ class Metrics:
             "hamlet_batch_tokens", "Tokens in a batch, padding left out.", buckets=TOKENS, registry=registry
         )
         self.padding_ratio = Histogram(
-            "hamlet_padding_ratio", "Padding among the padded tokens of a batch.", buckets=RATIOS, registry=registry
+            "hamlet_padding_ratio",
+            "Padding in a batch, were it padded to its longest message.",
+            buckets=RATIOS,
+            registry=registry,
         )
         self.queue_messages = Gauge(
             "hamlet_queue_messages", "Messages waiting for a batch.", registry=registry, multiprocess_mode="livesum"

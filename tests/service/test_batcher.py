@@ -237,6 +237,19 @@ async def test_a_wait_past_the_deadline_is_refused_at_once(make_bench: MakeBench
     await asyncio.gather(*tasks)
 
 
+async def test_padding_costs_no_time(make_bench: MakeBench) -> None:
+    """The network reads messages of like length together: a batch of 1 and 99 tokens takes as long as one of 100."""
+    bench = await make_bench()
+    bench.model.gate.clear()
+    with bench.batcher.reserve(2, LATER) as reservation:
+        task = asyncio.create_task(reservation.score([("short", 1), ("long", 99)]))
+        await settle()
+        await bench.clock.advance(2)
+        bench.model.gate.set()
+        await task
+    assert bench.batcher.estimate.seconds(100, 1) == pytest.approx(2)
+
+
 async def test_messages_that_are_still_parsed_count_for_the_wait(make_bench: MakeBench) -> None:
     """A batch that takes no time after parsing that takes a second: the second message in flight waits two."""
     bench = await make_bench()
