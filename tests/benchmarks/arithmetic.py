@@ -22,7 +22,7 @@ from classifier.artifact import active_folder, bundled_models
 from classifier.network import SpamNetwork
 from classifier.pipeline import SpamClassifier
 
-SHAPES = ((1, 256), (8, 256), (32, 256), (32, 64))  # windows, tokens of each
+SHAPES = ((1, 256), (8, 256), (32, 256), (64, 256), (32, 64))  # windows, tokens of each
 ROUNDS = 7
 
 Read = Callable[[torch.Tensor], object]

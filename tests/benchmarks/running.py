@@ -23,7 +23,7 @@ def hamlet(**settings: str) -> Iterator[Process]:
         tempfile.TemporaryDirectory() as folder,
         Process(Path(folder) / "stderr", **{"HAMLET_LOG_LEVEL": "warning", **settings}) as service,
     ):
-        service.wait_until(service.ready)
+        service.wait_until(lambda: service.ready() and service.workers_ready() == service.workers)
         yield service
 
 
