@@ -18,7 +18,8 @@ from classifier.errors import ConfigError
 from classifier.tokenizer import PADDING_ID
 
 Cell = Literal["lstm", "gru", "rnn"]
-# Windows read at a time when only the score is wanted. Their states stay in the cache: 64 take 1.5 times as long each.
+# Windows read at a time when only the score is wanted: their states stay in the cache, those of 64 do not
+# (`python -m tests.benchmarks.arithmetic`).
 _WINDOWS_AT_A_TIME = 32
 # Their number is rounded up to a multiple of this: the CPU library keeps a kernel for each number and width of windows,
 # 0.7 MB each (`python -m tests.benchmarks.shapes`).
@@ -96,6 +97,15 @@ class SpamNetwork(nn.Module):
         message_BR = pool_windows(window_WR, message_W, messages)
         logit: Tensor = self.logit(self.dropout(message_BR)).squeeze(-1)
         return logit.float()
+
+    def logit_bounds(self) -> tuple[float, float]:
+        """Return the least and the most that the logit of a message of one window can be, whatever stands in it.
+
+        What a window says is between -1 and 1, and the pools of one window are what it says.
+        """
+        highest_R, mean_R = self.logit.weight.detach()[0].chunk(2)
+        reach, bias = float((highest_R + mean_R).abs().sum()), float(self.logit.bias)
+        return bias - reach, bias + reach
 
     def to_bfloat16(self) -> None:
         """Keep the embedding and the cells in bfloat16, the rest in float32; for scores alone, not to be trained on."""

@@ -10,6 +10,7 @@ feature stands, K pairs of a message and a feature that it has, F buckets.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -90,7 +91,7 @@ def present_ngrams(
     Returns:
         The number of the message and the bucket of the feature, int64 (K,) each.
     """
-    keys_K = torch.unique(_places(token_ids_WT, lengths_W, message_W, config).keys_P)
+    keys_K = _distinct(_places(token_ids_WT, lengths_W, message_W, config).keys_P)
     return keys_K // config.buckets, keys_K % config.buckets
 
 
@@ -121,6 +122,20 @@ def _places(token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, config: 
     keys_WT = first_W1 + bucket_of_token(token_ids_WT, config)
     keys_WU = first_W1 + bucket_of_pair(token_ids_WT[:, :-1], token_ids_WT[:, 1:], config)
     return _Places(torch.cat([keys_WT[tokens_WT], keys_WU[pairs_WU]]), tokens_WT, pairs_WU)
+
+
+def _distinct(keys_P: Tensor) -> Tensor:
+    """Each key once, in ascending order. For 32 mails on a CPU: 0.010 ms a mail, 0.027 by torch.unique (ad hoc)."""
+    if keys_P.device.type != "cpu" or not len(keys_P):
+        distinct_K: Tensor = torch.unique(keys_P)
+        return distinct_K
+    keys = keys_P.numpy()
+    narrow = keys.max() <= np.iinfo(np.int32).max  # half as wide, sorted in half the time
+    keys = np.sort(keys.astype(np.int32) if narrow else keys)
+    is_first = np.empty(len(keys), np.bool_)
+    is_first[0] = True
+    np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
+    return torch.from_numpy(keys[is_first].astype(np.int64))
 
 
 def _hash(keys: Tensor, config: NgramConfig) -> Tensor:

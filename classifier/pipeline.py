@@ -5,32 +5,28 @@ token ids -> windows -> logit -> probability -> verdict  score():   torch, one t
 """
 
 import base64
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
-from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, make_batch, select_tokens
+from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
 from classifier.explanation import logit_of_nothing, token_weights
 from classifier.message import MailFields, ParseLimits, read_mail
-from classifier.network import computes_in_bfloat16, score_batch
+from classifier.network import computes_in_bfloat16
 from classifier.reasons import ExplainableMessage, WeighedMessage, explainable
+from classifier.scoring import Scorer
 from classifier.text import message_text
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 from classifier.verdict import Thresholds, Verdict
 from classifier.wide_and_deep import WideAndDeep
 
-# Padded tokens a call of the network, which groups their windows by itself; bounds the memory of a large batch.
+# Padded tokens that are weighed in one go; bounds the memory of a large batch.
 _CALL_TOKENS = 65_536
 # How far a golden message may move on another machine: other kernels round otherwise.
 _GOLDEN_TOLERANCE = 0.005
-# In bfloat16 a logit moves by up to 0.014 (1,024 raw mails), which is least for a probability at either end.
-_CLEAR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class SpamClassifier:
                 f"the weights do not fit the network that config.json describes: {error}"
             ) from error
         self._network.eval().requires_grad_(False)
-        self._scoring_network = self._network  # or its copy in other arithmetic
+        self._scorer = Scorer(self._network, artifact.encoding, artifact.calibration, artifact.thresholds)
 
     @classmethod
     def load(cls, folder: Path, *, limits: ParseLimits | None = None) -> "SpamClassifier":
@@ -119,12 +115,12 @@ class SpamClassifier:
     def weigh(self, prepared: Sequence[ExplainableMessage]) -> list[WeighedMessage]:
         """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order.
 
-        All weights of a message and `log_odds_of_nothing` add up to the log-odds of its probability.
+        All weights of a message and `log_odds_of_nothing` add up to the log-odds that it has when the LSTM reads it.
         """
         weights: list[list[float]] = [[] for _ in prepared]
         messages = [message.token_ids for message in prepared]
         for group in bucketed(messages, self.encoding, _CALL_TOKENS):
-            found = token_weights(self._scoring_network, [messages[position] for position in group], self.encoding)
+            found = token_weights(self._scorer.model, [messages[position] for position in group], self.encoding)
             for position, of_message in zip(group, found, strict=True):
                 weights[position] = (self._artifact.calibration.slope * of_message).tolist()
         return [WeighedMessage(*each) for each in zip(prepared, weights, strict=True)]
@@ -135,32 +131,20 @@ class SpamClassifier:
         calibration = self._artifact.calibration
         return calibration.slope * logit_of_nothing(self._network) + calibration.offset
 
-    def score(self, prepared: Sequence[PreparedMessage]) -> list[Score]:
-        """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4)."""
-        messages = [message.token_ids for message in prepared]
-        logits = self._logits(self._scoring_network, messages)
-        if self._scoring_network is not self._network:
-            doubtful = [place for place, logit in enumerate(logits) if self._is_doubtful(logit)]
-            exact = self._logits(self._network, [messages[place] for place in doubtful])
-            for place, logit in zip(doubtful, exact, strict=True):
-                logits[place] = logit
-        return [self._score(logit) for logit in logits]
+    def score(self, prepared: Sequence[PreparedMessage], *, read_all: bool = False) -> list[Score]:
+        """Score messages in one go, in the order given. A score does not depend on the others (to 1e-4).
 
-    def _logits(self, network: WideAndDeep, messages: Sequence[Sequence[int]]) -> list[float]:
-        """The logit of each message, in order."""
-        logits = [0.0] * len(messages)
-        with torch.inference_mode():
-            for group in bucketed(messages, self.encoding, _CALL_TOKENS):
-                batch = make_batch([messages[position] for position in group], self.encoding)
-                scored = score_batch(network, batch, torch.device("cpu")).tolist()
-                for position, logit in zip(group, scored, strict=True):
-                    logits[position] = logit
-        return logits
+        Args:
+            prepared: messages that `prepare` of this model gave.
+            read_all: let the LSTM read those too whose verdict it cannot change; see classifier.scoring.
+        """
+        messages = [message.token_ids for message in prepared]
+        return [self._score(logit) for logit in self._scorer.logits(messages, read_all=read_all)]
 
     def warm_up(self) -> None:
         """Run the network at short, middle and full lengths, so that the first mail need not wait for set-up."""
         for tokens in (16, 128, self.encoding.window_tokens, self.max_tokens):
-            self.score([PreparedMessage([PADDING_ID + 1] * tokens, False)] * 2)
+            self.score([PreparedMessage([PADDING_ID + 1] * tokens, False)] * 2, read_all=True)
 
     def self_test(self) -> None:
         """Score the golden messages.
@@ -179,30 +163,21 @@ class SpamClassifier:
         """Score in bfloat16 from now on, where the CPU computes in it; return whether.
 
         What is not clearly ham or spam is scored again in float32, so that verdicts are those of float32 and no
-        probability moves by much: see _CLEAR. Where a golden message would leave the tolerance of the self-test all the
-        same, everything stays in float32. `network` is not touched.
+        probability moves by much: see classifier.scoring. Where a golden message would leave the tolerance of the
+        self-test all the same, everything stays in float32. `network` is not touched.
         """
         if not computes_in_bfloat16():
             return False
-        wide = self._network.wide
-        self._scoring_network = copy.deepcopy(self._network, {id(wide): wide})  # the wide half is shared
-        self._scoring_network.deep.to_bfloat16()
+        self._scorer.use_bfloat16(wanted=True)
         if not all(map(_is_kept, self._golden_probabilities())):
-            self._scoring_network = self._network
-        return self._scoring_network is not self._network
+            self._scorer.use_bfloat16(wanted=False)
+        return self._scorer.in_bfloat16
 
     def _golden_probabilities(self) -> list[tuple[GoldenMessage, float]]:
-        """Each golden message with the probability that it gets here."""
+        """Each golden message with the probability that it gets here when both halves read it."""
         prepared = [self.prepare(base64.b64decode(golden.raw_base64)) for golden in self._artifact.golden]
-        return [
-            (golden, score.probability)
-            for golden, score in zip(self._artifact.golden, self.score(prepared), strict=True)
-        ]
-
-    def _is_doubtful(self, logit: float) -> bool:
-        probability = self._artifact.calibration.probability(logit)
-        ham_below, spam_from = self.thresholds.ham_below, self.thresholds.spam_from
-        return min(_CLEAR, ham_below / 2) < probability < 1 - min(_CLEAR, (1 - spam_from) / 2)
+        scores = self.score(prepared, read_all=True)
+        return [(golden, score.probability) for golden, score in zip(self._artifact.golden, scores, strict=True)]
 
     def _score(self, logit: float) -> Score:
         probability = self._artifact.calibration.probability(logit)

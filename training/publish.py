@@ -104,6 +104,6 @@ def golden_messages(classifier: SpamClassifier) -> list[GoldenMessage]:
     golden = []
     for path in sorted(GOLDEN.glob("*.eml")):
         raw = path.read_bytes()
-        score = classifier.score([classifier.prepare(raw)])[0]
+        score = classifier.score([classifier.prepare(raw)], read_all=True)[0]
         golden.append(GoldenMessage(path.stem, base64.b64encode(raw).decode("ascii"), score.probability))
     return golden

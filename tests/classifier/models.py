@@ -59,6 +59,6 @@ def small_artifact(seed: int = 1) -> Artifact:
         card={"what": "a test"},
     )
     classifier = SpamClassifier(artifact)
-    score = classifier.score([classifier.prepare(raw)])[0].probability
+    score = classifier.score([classifier.prepare(raw)], read_all=True)[0].probability
     artifact.golden.append(GoldenMessage("hello", base64.b64encode(raw).decode(), score))
     return artifact
