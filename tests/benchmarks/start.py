@@ -21,7 +21,7 @@ _PARTS = """
 import sys, time
 begun = time.monotonic()
 from pathlib import Path
-from service.__main__ import set_threads
+from service.threads import set_threads
 from service.settings import load_settings
 set_threads(load_settings())
 told = time.monotonic()

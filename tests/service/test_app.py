@@ -200,5 +200,5 @@ async def test_the_log_has_the_route_and_not_the_message(
 
 def test_importing_the_service_loads_no_torch() -> None:
     """Every module of the service but the loaded model itself works without torch in the process."""
-    code = "import service.app, service.server, service.__main__, sys; sys.exit('torch' in sys.modules)"
+    code = "import service.app, service.server, service.serve, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

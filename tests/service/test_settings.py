@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError
-from service.__main__ import main
+from service.serve import main
 from service.settings import NO_MORE_THAN, Settings, load_settings, unknown_variables, variable
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from classifier.mailboxes import is_maildir
 from training.errors import DataError
 from training.sources.mail import SourceReport
-from training.sources.maildir import is_maildir
 from training.sources.mbox import mbox_messages
 from training.sources.opened import COMPRESSED, kind_of_name, opened
 

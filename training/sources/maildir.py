@@ -3,16 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from classifier.mailboxes import is_maildir, maildir_files
 from training.sources.labels import SPAM_FOLDERS
 from training.sources.mail import Label
 
 # Not received mail, or mail that its owner has not judged.
 _UNUSED_FOLDERS = frozenset({"drafts", "trash", "sent", "outbox", "templates", "deleted items", "deleted messages"})
-
-
-def is_maildir(folder: Path) -> bool:
-    """Whether the folder has what makes it a Maildir: `cur` and `new`."""
-    return (folder / "cur").is_dir() and (folder / "new").is_dir()
 
 
 def maildir_messages(folder: Path, label: Label | None) -> Iterator[tuple[str, bytes, Label | None]]:
@@ -28,8 +24,7 @@ def maildir_messages(folder: Path, label: Label | None) -> Iterator[tuple[str, b
 
 
 def _own_messages(folder: Path, label: Label | None) -> Iterator[tuple[str, bytes, Label | None]]:
-    for part in ("cur", "new"):
-        for file in sorted((folder / part).iterdir()):
-            flags = file.name.rpartition(":2,")[2] if ":2," in file.name else ""
-            if file.is_file() and not set("DT") & set(flags):
-                yield str(file), file.read_bytes(), label
+    for file in maildir_files(folder):
+        flags = file.name.rpartition(":2,")[2] if ":2," in file.name else ""
+        if not set("DT") & set(flags):
+            yield str(file), file.read_bytes(), label
