@@ -21,12 +21,12 @@ from classifier.pipeline import SpamClassifier
 from training.adapt import AdaptConfig, Seen, adapt, replay_places
 from training.config import config_of_card
 from training.corpus import Corpus
-from training.deduplicate import Deduplicator
+from training.deduplicate import Deduplicator, readable
 from training.errors import DataError
 from training.evaluate import cell, ranking
 from training.measures import Scores
 from training.peers import Bogofilter, MailFiles, require, write_mail_files
-from training.prepare import prepare, readable
+from training.prepare import prepare
 from training.progress import progress, say
 from training.split import Part
 

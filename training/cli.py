@@ -15,6 +15,7 @@ from training import compare, leave_out
 from training.adapt import AdaptConfig
 from training.adaptation import measure_adaptation
 from training.adaptation import table as adaptation_table
+from training.archive.commands import add_archive_commands
 from training.config import TrainingConfig, load_preset
 from training.contest import PEERS, RIVALS
 from training.corpus import Corpus
@@ -179,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     step.set_defaults(step=_replay)
 
     add_commands(steps)
+    add_archive_commands(steps)
     return parser
 
 

@@ -6,30 +6,37 @@ Two messages are near copies when
     - they are shorter than that and have the same words, or no words and the same text.
 Copies of copies are one cluster. Words are lower case; page addresses, digits and punctuation do not count.
 
-Shape letters: N messages, K hash functions, R runs of one message.
+Shape letters: N messages, S those that are long enough for a signature, K hash functions, P pairs.
 """
 
 import hashlib
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from datasketch import MinHash
 from numpy.typing import NDArray
 
+from classifier.text import BODY, FIELD_MARKERS, SUBJECT
+
 SIMILAR_FROM = 0.5
 FIRST_WORDS = 40
 SHORT_WORDS = 8
 
-_HASHES = 64
+HASHES = 64
 # 21 bands of 3: a pair with Jaccard 0.5 shares a band with probability 0.94, one with 0.2 with 0.16.
 _BAND_ROWS = 3
 _LEADERS = 32
+# Hashes that are sorted in memory together; as many ranges of hash values are gone through as that takes.
+_SORTED_TOGETHER = 4_000_000
 
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _WORD = re.compile(r"[^\W\d_]+")
 _SEED = 1
 
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
 
 
 class Deduplicator:
@@ -39,7 +46,7 @@ class Deduplicator:
     """
 
     def __init__(self) -> None:
-        self._empty = MinHash(num_perm=_HASHES, seed=_SEED)
+        self._empty = MinHash(num_perm=HASHES, seed=_SEED)
         self._signatures_NK: list[NDArray[np.uint32] | None] = []
         self._keys_N: list[int] = []
 
@@ -52,16 +59,18 @@ class Deduplicator:
         self._keys_N.append(_key(words, text))
         self._signatures_NK.append(self._signature(words) if len(words) >= SHORT_WORDS else None)
 
-    def clusters(self) -> NDArray[np.int64]:
+    def signatures(self) -> tuple[Hashes, Places, NDArray[np.uint32]]:
+        """Return the keys (N,), the places of the messages that have a signature (S,), and the signatures (S, K)."""
+        rows_S = np.array([row for row, signature in enumerate(self._signatures_NK) if signature is not None], np.int64)
+        signatures = [signature for signature in self._signatures_NK if signature is not None]
+        signatures_SK = np.stack(signatures) if signatures else np.zeros((0, HASHES), np.uint32)
+        return np.array(self._keys_N, np.uint64), rows_S, signatures_SK
+
+    def clusters(self) -> Places:
         """Return the cluster of each message, int64 (N,), numbered in the order of their first messages."""
-        count = len(self)
-        if not count:
-            return np.zeros(0, np.int64)
-        pairs = [_same_key_pairs(np.array(self._keys_N, np.uint64)), *self._similar_pairs()]
-        left, right = np.concatenate(pairs, axis=1)
-        # The smallest place stands for its cluster, so numbering the roots numbers clusters by their first messages.
-        roots_N = _united(count, left.tolist(), right.tolist())
-        return np.unique(roots_N, return_inverse=True)[1].astype(np.int64)
+        parents_N = np.arange(len(self), dtype=np.int64)
+        _unite(parents_N, *self.signatures(), _SORTED_TOGETHER)
+        return _numbered(parents_N)[0]
 
     def _signature(self, words: list[str]) -> NDArray[np.uint32]:
         """Return the smallest value of each hash function over the three-word runs, uint32 (K,)."""
@@ -73,19 +82,27 @@ class Deduplicator:
         minhash.update_batch(list(runs))
         return np.asarray(minhash.hashvalues, np.uint32)
 
-    def _similar_pairs(self) -> list[NDArray[np.int64]]:
-        """Return pairs (2, P) of messages whose signatures agree in half of their values or more."""
-        rows = np.array([row for row, signature in enumerate(self._signatures_NK) if signature is not None], np.int64)
-        if len(rows) < 2:
-            return []
-        signatures_NK = np.stack([signature for signature in self._signatures_NK if signature is not None])
-        found = []
-        for start in range(0, _HASHES - _BAND_ROWS + 1, _BAND_ROWS):
-            band = np.ascontiguousarray(signatures_NK[:, start : start + _BAND_ROWS]).astype(np.uint64)
-            key = _mix(_mix(band[:, 0]) + band[:, 1] * np.uint64(3)) + band[:, 2] * np.uint64(5)
-            for bucket in _buckets(key):
-                found += _verified(bucket, signatures_NK)
-        return [rows[np.concatenate(found, axis=1)]] if found else []
+
+def clusters_on_disk(
+    keys_N: Hashes, rows_S: Places, signatures_SK: NDArray[np.uint32], scratch: Path, together: int = _SORTED_TOGETHER
+) -> tuple[Places, int]:
+    """Return what `clusters` returns for these signatures, and how many clusters there are.
+
+    The arrays may lie in files and be larger than memory. The result and what is needed on the way do, in `scratch`:
+    24 bytes a message.
+    """
+    parents_N: Places = np.memmap(scratch / "parents", np.int64, "w+", shape=(max(1, len(keys_N)),))[: len(keys_N)]
+    for start in range(0, len(keys_N), together):
+        end = min(start + together, len(keys_N))
+        parents_N[start:end] = np.arange(start, end)
+    _unite(parents_N, keys_N, rows_S, signatures_SK, together)
+    return _numbered(parents_N, together)
+
+
+def readable(text: str) -> str:
+    """Subject and body of a normalised text: hidden text that a campaign shares would make one cluster of all kinds."""
+    fields = re.split(f"(?=[{''.join(FIELD_MARKERS)}])", text)
+    return " ".join(field for field in fields if field.startswith((SUBJECT, BODY)))
 
 
 def words_of(text: str) -> list[str]:
@@ -107,19 +124,69 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def _united(count: int, left: list[int], right: list[int]) -> NDArray[np.int64]:
-    """Return the smallest member of each place's set after joining the pairs (union-find), int64 (count,)."""
-    parent = list(range(count))
+def _unite(parents_N: Places, keys_N: Hashes, rows_S: Places, signatures_SK: NDArray[np.uint32], together: int) -> None:
+    """Join all near copies, in place; a parent is the smaller one, so a root is the first message of its cluster."""
+    for bucket in _buckets(keys_N, together):
+        _join(parents_N, np.stack([np.full(len(bucket) - 1, bucket[0]), bucket[1:]]))
+    bands_S = np.zeros(len(rows_S), np.uint64) if len(rows_S) <= together else _beside(parents_N, len(rows_S))
+    for first in range(0, HASHES - _BAND_ROWS + 1, _BAND_ROWS):
+        for start in range(0, len(rows_S), together):
+            band = np.ascontiguousarray(signatures_SK[start : start + together, first : first + _BAND_ROWS])
+            bands_S[start : start + together] = _band_key(band.astype(np.uint64))
+        for bucket in _buckets(bands_S, together):
+            for pairs in _verified(bucket, signatures_SK):
+                _join(parents_N, rows_S[pairs])
+
+
+def _beside(parents_N: Places, count: int) -> Hashes:
+    """An array in a file beside the parents, where these are in one."""
+    if isinstance(parents_N, np.memmap) and parents_N.filename:
+        return np.memmap(Path(parents_N.filename).with_name("bands"), np.uint64, "w+", shape=(count,))
+    return np.zeros(count, np.uint64)
+
+
+def _band_key(band: Hashes) -> Hashes:
+    return _mix(_mix(band[:, 0]) + band[:, 1] * np.uint64(3)) + band[:, 2] * np.uint64(5)
+
+
+def _join(parents_N: Places, pairs: Places) -> None:
+    """Join the pairs (2, P), in place (union-find, the smaller place stands for both)."""
 
     def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = place = parent[parent[place]]
+        while (parent := int(parents_N[place])) != place:
+            parents_N[place] = parents_N[parent]
+            place = int(parents_N[place])
         return place
 
-    for one, other in zip(left, right, strict=True):
+    for one, other in zip(pairs[0].tolist(), pairs[1].tolist(), strict=True):
         first, second = root(one), root(other)
-        parent[max(first, second)] = min(first, second)
-    return np.array([root(place) for place in range(count)], np.int64)
+        parents_N[max(first, second)] = min(first, second)
+
+
+def _numbered(parents_N: Places, together: int = _SORTED_TOGETHER) -> tuple[Places, int]:
+    """Turn parents into numbers of clusters, in the order of their first messages, in place; return how many, too."""
+    count = 0
+    for start in range(0, len(parents_N), together):
+        places = np.arange(start, min(start + together, len(parents_N)), dtype=np.int64)
+        parents = np.array(parents_N[places])
+        is_root = parents == places
+        # What is before this piece has its number by now; parents are smaller, so few steps lead there or to a root.
+        inside = parents.copy()
+        while True:
+            within = inside >= start
+            further = inside.copy()
+            further[within] = parents[inside[within] - start]
+            if np.array_equal(further, inside):
+                break
+            inside = further
+        numbers = np.cumsum(is_root) - 1 + count
+        count += int(is_root.sum())
+        result = np.empty_like(places)
+        within = inside >= start
+        result[within] = numbers[inside[within] - start]
+        result[~within] = parents_N[inside[~within]]
+        parents_N[places] = result
+    return parents_N, count
 
 
 def _mix(values: Hashes) -> Hashes:
@@ -129,28 +196,35 @@ def _mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def _buckets(keys: Hashes) -> list[NDArray[np.int64]]:
-    """Return the places of each key that occurs more than once."""
-    order = np.argsort(keys, kind="stable")
-    bounds = np.flatnonzero(np.diff(keys[order])) + 1
-    sizes = np.diff(np.concatenate(([0], bounds, [len(keys)])))
-    starts = np.concatenate(([0], bounds))
-    return [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > 1]
+def _buckets(keys: Hashes, together: int) -> Iterator[Places]:
+    """Yield the places of each key that occurs more than once, in order, a range of hash values at a time."""
+    ranges = max(1, -(-len(keys) // together))
+    for number in range(ranges):
+        chosen = np.arange(len(keys), dtype=np.int64) if ranges == 1 else _in_range(keys, number, ranges, together)
+        order = chosen[np.argsort(keys[chosen], kind="stable")]
+        bounds = np.flatnonzero(np.diff(keys[order])) + 1
+        sizes = np.diff(np.concatenate(([0], bounds, [len(order)])))
+        starts = np.concatenate(([0], bounds))
+        for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
+            yield order[start : start + size]
 
 
-def _same_key_pairs(keys: Hashes) -> NDArray[np.int64]:
-    """Return pairs (2, P) that join all messages of one key to its first."""
-    pairs = [np.stack([np.full(len(bucket) - 1, bucket[0]), bucket[1:]]) for bucket in _buckets(keys)]
-    return np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+def _in_range(keys: Hashes, number: int, ranges: int, together: int) -> Places:
+    """The places of the keys that fall into a range, `together` of them looked at at a time."""
+    found = [
+        np.flatnonzero(_mix(np.array(keys[start : start + together])) % np.uint64(ranges) == number) + start
+        for start in range(0, len(keys), together)
+    ]
+    return np.concatenate(found).astype(np.int64)
 
 
-def _verified(bucket: NDArray[np.int64], signatures_NK: NDArray[np.uint32]) -> list[NDArray[np.int64]]:
+def _verified(bucket: Places, signatures_SK: NDArray[np.uint32]) -> list[Places]:
     """Join the members of a bucket to leaders that they agree with; what agrees with no leader leads next."""
     found = []
     for _ in range(_LEADERS):
         if len(bucket) < 2:
             break
-        agree = (signatures_NK[bucket[1:]] == signatures_NK[bucket[0]]).mean(axis=1) >= SIMILAR_FROM
+        agree = (signatures_SK[bucket[1:]] == signatures_SK[bucket[0]]).mean(axis=1) >= SIMILAR_FROM
         members = bucket[1:][agree]
         if len(members):
             found.append(np.stack([np.full(len(members), bucket[0]), members]))

@@ -7,19 +7,18 @@ finished.
 import hashlib
 import json
 import multiprocessing
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from classifier.errors import MessageError
 from classifier.message import read_mail
-from classifier.text import BODY, FIELD_MARKERS, SUBJECT, message_text
+from classifier.text import message_text
 from classifier.threads import available_cores
 from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
 from training.corpus import Corpus, MessageInfo, Texts, TextWriter, TokenIds
-from training.deduplicate import Deduplicator
+from training.deduplicate import Deduplicator, readable
 from training.errors import DataError
 from training.progress import progress, say
 from training.sources import LabelledMail, SourceReport, expand, read_sources, sha256_of
@@ -196,12 +195,6 @@ def encoded(texts: Texts, tokenizer: TextTokenizer) -> Iterator[list[int]]:
     for start in progress(chunks, f"encoding ({_ENCODED_TOGETHER} messages a step)", len(chunks)):
         places = range(start, min(start + _ENCODED_TOGETHER, len(texts)))
         yield from tokenizer.encode_batch([texts[place] for place in places])
-
-
-def readable(text: str) -> str:
-    """Subject and body alone: hidden text that a whole campaign shares would make one cluster of all its kinds."""
-    fields = re.split(f"(?=[{''.join(FIELD_MARKERS)}])", text)
-    return " ".join(field for field in fields if field.startswith((SUBJECT, BODY)))
 
 
 def _learn_tokenizer(corpus: Corpus, config: TrainingConfig) -> TextTokenizer:

@@ -5,7 +5,7 @@ import importlib
 import sys
 import time
 
-MEASUREMENTS = ("client", "start", "compare", "overload", "sizes", "vanish", "swap", "drain", "soak")
+MEASUREMENTS = ("client", "start", "compare", "overload", "sizes", "vanish", "swap", "drain", "soak", "archive")
 
 
 def main() -> int:

@@ -16,8 +16,8 @@ from classifier.tokenizer import TextTokenizer
 from training.adapt import replay_places
 from training.config import TrainingConfig
 from training.corpus import Corpus, MessageInfo, TextWriter, TokenIds
-from training.deduplicate import Deduplicator
-from training.prepare import encoded, readable
+from training.deduplicate import Deduplicator, readable
+from training.prepare import encoded
 from training.progress import progress
 from training.retrain.feedback import Feedback, Rules, Sieved, agreeing, reporter_weights
 from training.split import Part, Shares, split

@@ -59,11 +59,17 @@ def _walk(folder: Path, report: SourceReport) -> Iterator[SourceFile]:
             report.notes.append(f"{path}: skipped, no labelled mail")
 
 
+def kind_by_name(path: Path) -> str | None:
+    """Return the kind of a file whose name tells it, None for any other."""
+    kind = _KINDS.get(kind_of_name(path))
+    packed = path.suffix.lower() in COMPRESSED
+    return None if packed and kind in {"parquet", "eml"} else kind
+
+
 def _kind(path: Path) -> str | None:
     named = kind_of_name(path)
     if named in _KINDS:
-        packed = path.suffix.lower() in COMPRESSED
-        return None if packed and _KINDS[named] in {"parquet", "eml"} else _KINDS[named]
+        return kind_by_name(path)
     if named in _NOT_MAIL or path.name.startswith("."):
         return None
     with opened(path) as file:

@@ -16,8 +16,9 @@ from training.sources.opened import stem_of_name
 from training.sources.parquet import parquet_rows
 from training.sources.rows import BadRowError, mail_from_row
 
-_ROWS = {"jsonl": jsonl_rows, "csv": csv_rows, "parquet": parquet_rows}
-_EARLY_ROWS = 1_000  # so many rows tell whether a source is hopeless, without reading the rest
+# What yields the rows of a table, by kind.
+ROWS = {"jsonl": jsonl_rows, "csv": csv_rows, "parquet": parquet_rows}
+_EARLYROWS = 1_000  # so many rows tell whether a source is hopeless, without reading the rest
 
 
 def read_sources(
@@ -53,21 +54,21 @@ def read_sources(
 def _read_file(
     file: SourceFile, root: Path, given: Label | None, default: Label | None, report: SourceReport, max_bad_share: float
 ) -> Iterator[LabelledMail]:
-    mails = _table(file, root, given or default) if file.kind in _ROWS else _messages(file, root, given, default)
+    mails = _table(file, root, given or default) if file.kind in ROWS else _messages(file, root, given, default)
     for number, (place, mail) in enumerate(mails, start=1):
         if isinstance(mail, str):
             report.add_bad(place, mail)
         else:
             report.read += 1
             yield mail
-        if number % _EARLY_ROWS == 0:
+        if number % _EARLYROWS == 0:
             _check_share(report, max_bad_share)
 
 
 def _table(file: SourceFile, root: Path, label: Label | None) -> Iterator[tuple[str, LabelledMail | str]]:
     label = label or label_of_path(file.path, root)
     name = stem_of_name(file.path)
-    for number, (place, row) in enumerate(_ROWS[file.kind](file.path), start=1):
+    for number, (place, row) in enumerate(ROWS[file.kind](file.path), start=1):
         if isinstance(row, str):
             yield place, row
             continue

@@ -38,8 +38,7 @@ def mail_from_row(row: Row, *, default_id: str, default_source: str, label: Labe
     Raises:
         BadRowError: no label, or an unknown one, or no mail in it.
     """
-    if isinstance(fields := row.get("fields"), Mapping):
-        row = {**row, **fields}
+    row = _flat(row)
     mail = _mail(row)
     date = parse_iso_date(row.get("date") or row.get("created_at"))
     if date is None and isinstance(mail, bytes):
@@ -51,6 +50,20 @@ def mail_from_row(row: Row, *, default_id: str, default_source: str, label: Labe
         date=date,
         mail=mail,
     )
+
+
+def mail_of_row(row: Row) -> bytes | MailFields:
+    """Return the mail of a row alone, label or not.
+
+    Raises:
+        BadRowError: there is no mail in it.
+    """
+    return _mail(_flat(row))
+
+
+def _flat(row: Row) -> Row:
+    fields = row.get("fields")
+    return {**row, **fields} if isinstance(fields, Mapping) else row
 
 
 def _reporter(row: Row) -> str:
