@@ -48,8 +48,9 @@ def measure(*, quick: bool) -> Result:
         result.exactly("rows that differ between the engines", sum(a != b for a, b in zip(local, ray, strict=True)), 0)
         clusters = {}
         for engine in ("local", "ray"):
-            data = ("--data", str(folder / "mail"), "--out", str(folder / f"copies-{engine}"), "--engine", engine)
-            run = ArchiveRun("deduplicate", *data, "--workers", "2", log=folder / "log")
+            out = str(folder / f"copies-{engine}")
+            data = ("--data", str(folder / "mail"), "--out", out, "--engine", engine, "--workers", "2")
+            run = ArchiveRun("deduplicate", *data, log=folder / "log")
             seconds = run.finish()
             clusters[engine] = rows_of(folder / f"copies-{engine}", "clusters")
             rate = f"{messages / seconds:,.0f}"
