@@ -112,6 +112,19 @@ def test_when_all_is_forgotten_the_fitted_version_serves_again(models: Path) -> 
     assert run(models, []) is Outcome.NOTHING_TO_DO
 
 
+def test_a_champion_that_knows_what_was_forgotten_goes_even_without_a_better_one(models: Path) -> None:
+    """Where what is left is too little to judge by, the fitted version serves again."""
+    before = active(models)
+    rows = entries(FEEDBACK)
+    assert run(models, rows) is Outcome.PROMOTED
+    assert run(models, rows[:40]) is Outcome.PROMOTED
+    assert active(models) == before
+    found = decision(models)
+    assert "has learned from feedback that was forgotten since" in found["reason"]
+    assert "--base" in found["reason"]
+    assert run(models, rows[:40]) is Outcome.NOTHING_TO_DO
+
+
 def test_labels_that_contradict_the_mailbox_are_kept_out(models: Path) -> None:
     """When what users say of the same kind of mail turns round, the new version would lose mail: the old one stays."""
     assert run(models, entries(FEEDBACK)) is Outcome.PROMOTED

@@ -28,6 +28,7 @@ from training.choose_thresholds import choose_thresholds
 from training.config import TrainingConfig
 from training.corpus import Corpus
 from training.curves import for_card
+from training.evaluate import evaluate
 from training.prepare import describe_split
 from training.publish import golden_messages, rounded
 from training.retrain.gate import Check, HeldOut, Limits, Scored
@@ -56,8 +57,12 @@ class Candidate:
 class Maker:
     """Makes candidates of one mix."""
 
-    def __init__(self, champion: Champion, mixed: Mix, config: TrainingConfig, adapting: AdaptConfig) -> None:
-        self._champion, self._mix, self._config, self._adapting = champion, mixed, config, adapting
+    def __init__(
+        self, champion: Champion, rival: Artifact, mixed: Mix, config: TrainingConfig, adapting: AdaptConfig
+    ) -> None:
+        """Take the mail, and the version that a candidate has to be no worse than: the champion, or its origin."""
+        self._champion, self._rival, self._mix = champion, rival, mixed
+        self._config, self._adapting = config, adapting
         corpus = mixed.corpus
         self._places = np.flatnonzero(np.isin(corpus.parts, (Part.TRAIN, Part.CALIBRATION, Part.TEST)))
         self._parts, self._is_spam = corpus.parts[self._places], corpus.is_spam[self._places]
@@ -103,15 +108,14 @@ class Maker:
         is_spam[turned] ^= True
         return self._made(is_spam)
 
-    def champion(self) -> Scored:
-        """Return what the version in service says of the test."""
-        artifact = self._champion.artifact
-        logits = self._seen.logits(SpamClassifier(artifact).network)[self._rows(Part.TEST)]
-        return Scored(probabilities(artifact.calibration, logits), artifact.thresholds)
+    def rival(self) -> Scored:
+        """Return what that version says of the test."""
+        logits = self._seen.logits(SpamClassifier(self._rival).network)[self._rows(Part.TEST)]
+        return Scored(probabilities(self._rival.calibration, logits), self._rival.thresholds)
 
     def technical(self, candidate: Candidate, limits: Limits) -> list[Check]:
         """Return what needs no labels: golden messages, size, speed, and that it will serve what was measured."""
-        classifier, before = SpamClassifier(candidate.artifact), SpamClassifier(self._champion.artifact)
+        classifier, before = SpamClassifier(candidate.artifact), SpamClassifier(self._rival)
         sample = self._rows(Part.TEST)[:_TIMED]
         token_ids = self._mix.corpus.token_ids()
         prepared = [
@@ -123,7 +127,7 @@ class Maker:
         # In turns, the best of each.
         seconds = [[_seconds(each, prepared) for each in (before, classifier)] for _ in range(_ROUNDS)]
         old_s, new_s = np.min(seconds, axis=0)
-        old_bytes, new_bytes = (_bytes(each) for each in (self._champion.artifact, candidate.artifact))
+        old_bytes, new_bytes = (_bytes(each) for each in (self._rival, candidate.artifact))
         return [
             self._golden(classifier),
             Check("served as measured", gap <= _TOLERANCE, f"probabilities differ by up to {gap:.1e}"),
@@ -138,6 +142,12 @@ class Maker:
                 f"{len(sample)} messages in {1000 * new_s:.0f} ms, the champion in {1000 * old_s:.0f} ms",
             ),
         ]
+
+    def measures(self, candidate: Candidate) -> dict[str, Any]:
+        """Return what the candidate does on the test: all of it, feedback and old mail (training.evaluate)."""
+        test, scored = self.test, candidate.scored
+        kinds = np.where(test.is_feedback_N, "feedback", "old mail")
+        return evaluate(scored.probabilities_N, test.is_spam_N, kinds, scored.thresholds)
 
     def publish(
         self,

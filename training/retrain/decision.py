@@ -30,5 +30,5 @@ class Decision:
     # Of feedback and of old mail: part, label and number.
     messages: Sequence[tuple[str, str, str, int]] = ()
     checks: Sequence[Check] = ()
-    measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of both, by slice: training.evaluate
+    measures: Mapping[str, Any] = field(default_factory=dict)  # of a candidate that was published: training.evaluate
     notes: Sequence[str] = ()

@@ -13,12 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from classifier.artifact import Artifact
 from classifier.pipeline import SpamClassifier
 from training.adapt import AdaptConfig
 from training.config import config_of_card
 from training.corpus import Corpus
 from training.errors import RetrainError
-from training.evaluate import evaluate
 from training.prepare import data_manifest, describe_split, prepare
 from training.progress import say
 from training.retrain import feedback as journal
@@ -91,6 +91,8 @@ class _Run:
         )
         self._manifest = data_manifest(job.base)
         self._notes: list[str] = []
+        # Whether what the champion has learned from was forgotten, or called otherwise, since: then it may not stay.
+        self._must_go = False
 
     def outcome(self) -> Outcome:
         same_settings = self._state.settings == self._settings(self._champion.artifact.version)
@@ -105,6 +107,7 @@ class _Run:
         said, before = {f"{one.key} {one.is_spam}" for one in feedback}, set(self._state.said)
         gone, new = len(before - said), len(said - before)
         self._state.said = sorted(said)
+        self._must_go = not keys.issuperset(self._learned())
         self._state.learned = {
             version: [key for key in learned if key in keys]
             for version, learned in self._state.learned.items()
@@ -125,6 +128,11 @@ class _Run:
         """What the champion has learned from, by key."""
         return frozenset(self._state.learned.get(self._champion.artifact.version, ()))
 
+    @property
+    def _rival(self) -> Artifact:
+        """What the candidate has to be no worse than: the champion, or where that may not stay what it came from."""
+        return self._champion.origin if self._must_go else self._champion.artifact
+
     def _lines(self) -> Iterator[bytes]:
         if self._job.file is not None:
             return journal.lines_of_file(self._job.file)
@@ -144,51 +152,71 @@ class _Run:
 
     def _without_feedback(self, sieved: Sieved) -> Outcome:
         """No feedback, or none left: what was learned from it goes out of service."""
-        origin, artifact = self._champion.origin, self._champion.artifact
-        if artifact.version == origin.version:
+        artifact = self._champion.artifact
+        if artifact.version == self._champion.origin.version:
             self._finish(artifact.version)
             return self._nothing("there is no feedback")
-        how = promote(self._job.models, origin.version, artifact.version, self._job.service)
-        reason = (
-            f"All feedback that {artifact.version} has learned from was forgotten, so {origin.version}, which it was "
-            f"adapted from, is in service again ({how})."
-        )
-        return self._decide(Outcome.PROMOTED, reason, origin.version, sieved)
+        self._must_go = True
+        return self._keep("there is no feedback any more", sieved)
 
     def _learn(self, feedback: Sequence[Feedback], sieved: Sieved) -> Outcome:
+        before = self._champion.artifact.version
+        if self._must_go:
+            self._notes.append(
+                f"{before} has learned from what was forgotten since, and may not stay: the candidate was judged "
+                f"beside {self._rival.version}, which has learned from no feedback."
+            )
         mixed = self._mix(feedback, sieved)
         messages = _count(mixed)
         _step("adapting the model")
-        maker = Maker(self._champion, mixed, self._config, self._job.config.adapt)
+        maker = Maker(self._champion, self._rival, mixed, self._config, self._job.config.adapt)
         lacking = maker.lacking(self._job.config.limits.fewest)
         if lacking:
-            return self._decide(Outcome.KEPT, lacking, "", sieved, messages)
+            return self._keep(lacking, sieved, messages)
         candidate = maker.candidate()
         _step("judging the candidate")
-        checks, measures = self._judge(maker, candidate)
+        checks = self._judge(maker, candidate)
         failed = first_failed(checks)
         if failed:
-            reason = f"{self._champion.artifact.version} stays: {failed.name}: {failed.words}."
-            return self._decide(Outcome.KEPT, reason, "", sieved, messages, checks, measures)
+            return self._keep(f"{failed.name}: {failed.words}", sieved, messages, checks)
         _step("publishing the candidate")
-        folder = maker.publish(candidate, self._manifest, measures["candidate"], checks, self._job.models)
-        before = self._champion.artifact.version
+        measures = maker.measures(candidate)
+        folder = maker.publish(candidate, self._manifest, measures, checks, self._job.models)
         self._state.learned[folder.name] = maker.learned()
         if folder.name.rpartition("-")[2] == before.rpartition("-")[2]:
             self._finish(before)
             return self._nothing("what is in service has learned all of this")
         if was_rolled_back(self._job.models, folder.name):
-            reason = (
-                f"{before} stays: the candidate is {folder.name}, which was rolled back by hand. More or other "
-                "feedback gives another; POST /v1/models/{version}/activate puts this one into service all the same."
+            why = (
+                f"the candidate is {folder.name}, which was rolled back by hand. More or other feedback gives another; "
+                "POST /v1/models/{version}/activate puts this one into service all the same"
             )
-            return self._decide(Outcome.KEPT, reason, folder.name, sieved, messages, checks, measures)
+            return self._keep(why, sieved, messages, checks)
         _step("activating the candidate")
         how = promote(self._job.models, folder.name, before, self._job.service)
-        reason = f"{folder.name} is in service, put there {how}: it passed every check against {before}."
+        reason = f"{folder.name} is in service, put there {how}: it passed every check against {self._rival.version}."
         outcome = self._decide(Outcome.PROMOTED, reason, folder.name, sieved, messages, checks, measures)
         prune(self._job.models, self._job.keep)
         return outcome
+
+    def _keep(
+        self,
+        why: str,
+        sieved: Sieved,
+        messages: Sequence[tuple[str, str, str, int]] = (),
+        checks: Sequence[Check] = (),
+    ) -> Outcome:
+        """No candidate: the champion stays, or where it may not, what it was adapted from takes its place."""
+        version, origin = self._champion.artifact.version, self._champion.origin.version
+        if not self._must_go:
+            return self._decide(Outcome.KEPT, f"{version} stays: {why}.", "", sieved, messages, checks)
+        _step("activating the fitted version")
+        how = promote(self._job.models, origin, version, self._job.service)
+        reason = (
+            f"{version} has learned from feedback that was forgotten since, so {origin}, which it was adapted from, is "
+            f"in service again, put there {how}; no candidate took its place: {why}."
+        )
+        return self._decide(Outcome.PROMOTED, reason, origin, sieved, messages, checks)
 
     def _mix(self, feedback: Sequence[Feedback], sieved: Sieved) -> Mix:
         tokenizer = SpamClassifier(self._champion.origin).tokenizer
@@ -204,10 +232,9 @@ class _Run:
             )
         _step("mixing feedback and old mail")
         config = self._job.config
-        return mix(
-            base, feedback, self._learned(), tokenizer, self._config, config.rules, config.sizes, sieved,
-            self._work / "mix",
-        )  # fmt: skip
+        learned = frozenset[str]() if self._must_go else self._learned()
+        folder = self._work / "mix"
+        return mix(base, feedback, learned, tokenizer, self._config, config.rules, config.sizes, sieved, folder)
 
     def _note_other_mail(self, base: Corpus) -> None:
         of_fit = self._champion.origin.card.get("split", {}).get("ids_sha256", {})
@@ -217,16 +244,14 @@ class _Run:
                 "versions may have learned from some of the old mail that they are judged by."
             )
 
-    def _judge(self, maker: Maker, candidate: Candidate) -> tuple[list[Check], dict[str, dict[str, Any]]]:
-        test, before, limits = maker.test, maker.champion(), self._job.config.limits
-        checks = [*judge(test, before, candidate.scored, limits), *maker.technical(candidate, limits)]
-        measures = {}
-        for name, scored in (("champion", before), ("candidate", candidate.scored)):
-            measures[name] = evaluate(scored.probabilities_N, test.is_spam_N, test.slices_N, scored.thresholds)
+    def _judge(self, maker: Maker, candidate: Candidate) -> list[Check]:
+        test, limits = maker.test, self._job.config.limits
+        checks = judge(test, maker.rival(), candidate.scored, limits)
+        checks += maker.technical(candidate, limits)
         if not first_failed(checks):  # it takes as long as the candidate did
             _step("poisoning a copy of the candidate")
             checks.append(judge_poisoned(test, candidate.scored, maker.poisoned().scored, limits))
-        return checks, measures
+        return checks
 
     def _decide(
         self,
@@ -236,7 +261,7 @@ class _Run:
         sieved: Sieved,
         messages: Sequence[tuple[str, str, str, int]] = (),
         checks: Sequence[Check] = (),
-        measures: dict[str, dict[str, Any]] | None = None,
+        measures: dict[str, Any] | None = None,
     ) -> Outcome:
         """Tell the decision, write its page, and remember the run."""
         artifact, origin = self._champion.artifact, self._champion.origin

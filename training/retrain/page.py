@@ -70,5 +70,5 @@ def _mail(decision: Decision) -> Iterable[str]:
 
 
 def _measures(decision: Decision) -> Iterable[str]:
-    for name, measures in decision.measures.items():
-        yield f"<h2>The {escape(name)}, measured</h2>\n{markdown_tables(table(dict(measures)))}"
+    if decision.measures:
+        yield f"<h2>The candidate, measured</h2>\n{markdown_tables(table(dict(decision.measures)))}"
