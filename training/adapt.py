@@ -3,7 +3,7 @@
 The n-grams learn what is left to learn: logistic regression whose starting point is what the whole model says of each
 message, and whose prior pulls every change of a weight to zero, so that little evidence changes little. Mail that the
 model was fitted on is there again (replay, Robins 1995): where the model is right already it pulls at nothing, and it
-holds where a change would make it wrong. The deep half stays as it is (docs/retraining.md says what it would gain).
+holds where a change would make it wrong. The deep half stays as it is (docs/retraining.md has the figures).
 
 Shape letters: N messages, F buckets, K features that any of the messages has.
 """

@@ -193,10 +193,10 @@ def test_the_exit_status_says_what_came_of_it(models: Path, tmp_path: Path) -> N
     """0 promoted, 3 kept, 4 nothing to do, 1 a mistake."""
     file = write(entries(FEEDBACK), tmp_path / "feedback.jsonl")
     command = ["retrain", "--models", str(models), "--out", str(tmp_path / "job"), "--settings", str(SETTINGS)]
-    assert main([*command, "--feedback", str(file)]) == 0
-    assert main([*command, "--feedback", str(file)]) == 4
     write(entries(40), tmp_path / "few.jsonl")
     assert main([*command, "--feedback", str(tmp_path / "few.jsonl")]) == 3
+    assert main([*command, "--feedback", str(file)]) == 0
+    assert main([*command, "--feedback", str(file)]) == 4
     assert main(command) == 1
     assert main([*command, "--feedback", str(tmp_path / "nowhere")]) == 1
     assert main([*command, "--service", "localhost"]) == 1

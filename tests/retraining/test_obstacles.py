@@ -1,8 +1,8 @@
 """What an admin finds at night: a full disk, a folder that cannot be written, a database that went away."""
 
 import resource
+import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def test_two_jobs_at_once(models: Path, feedback: str, tmp_path: Path) -> None:
     first = start(models, "--feedback", feedback)
     assert first.stderr is not None
     assert first.stderr.readline().startswith("retrain: ")
+    first.send_signal(signal.SIGSTOP)  # else it is done before the other has started
     status, said = run(models, "--feedback", feedback)
+    first.send_signal(signal.SIGCONT)
     assert status == 1
     assert f"another job is at work on {models} (process {first.pid} on " in said
     assert "retrain: " not in said
@@ -39,12 +41,15 @@ def test_two_jobs_at_once(models: Path, feedback: str, tmp_path: Path) -> None:
     check_registry(models)
 
 
-@pytest.mark.parametrize("most_bytes", [200, 20_000, 200_000])
-def test_a_full_disk_is_an_error_with_a_sentence(models: Path, feedback: str, most_bytes: int) -> None:
+@pytest.mark.parametrize("step", ["exporting feedback", "mixing feedback and old mail", "publishing the candidate"])
+def test_a_full_disk_is_an_error_with_a_sentence(models: Path, feedback: str, step: str) -> None:
     """Wherever it is noticed: the champion stays, nothing half written is left, and with room it works."""
     champion = active_folder(models)
     process = start(models, "--feedback", feedback)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    assert process.stderr is not None
+    while (line := process.stderr.readline()).rstrip() != f"retrain: {step}":
+        assert line, "it never came there"
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100, 100))
     said = process.communicate()[1]
     assert process.returncode == 1, said
     assert said.splitlines()[-1].startswith("error: cannot write")
@@ -124,11 +129,10 @@ def test_a_service_that_wants_a_key_says_so(models: Path, tmp_path: Path) -> Non
     with Process(tmp_path / "log", HAMLET_MODELS=str(models), **keys) as process:
         process.wait_until(process.ready)
         service = f"http://127.0.0.1:{process.port}"
-        started = time.monotonic()
         status, said = run(models, "--service", service, HAMLET_ADMIN_KEYS="wrong")
         assert status == 1
         assert "takes the first key of HAMLET_ADMIN_KEYS" in said
-        assert time.monotonic() - started < Service("http://x", None)._patience_s
+        assert "waiting for" not in said
         assert run(models, "--service", service, HAMLET_ADMIN_KEYS="right, other")[0] == 4
 
 

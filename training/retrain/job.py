@@ -75,7 +75,8 @@ def retrain(job: Job) -> Outcome:
             work.mkdir(parents=True)
             return _Run(job, work).outcome()
         except OSError as error:
-            raise RetrainError(f"cannot write {error.filename or job.out}: {error.strerror or error}") from error
+            place = error.filename or f"to {job.out} or {job.models}"
+            raise RetrainError(f"cannot write {place}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

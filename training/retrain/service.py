@@ -13,6 +13,7 @@ from training.errors import RetrainError
 from training.progress import say
 
 _TIMEOUT_S = 60.0
+_BLOCK_BYTES = 1024 * 1024
 # A database that fails over, or a service that is started again, is waited for so long.
 _PATIENCE_S = 30.0
 _WAIT_S = 2.0
@@ -45,10 +46,7 @@ class Service:
         """
         with closing(self._answer("GET", f"/v1/feedback/export?{urlencode(wanted)}")) as answer:
             try:
-                for line in answer:
-                    if not line.endswith(b"\n"):
-                        raise http.client.IncompleteRead(line)
-                    yield line
+                yield from _lines(answer)
             except (OSError, http.client.HTTPException) as error:
                 raise RetrainError(
                     f"the export from {self.url} broke off ({error or type(error).__name__}): nothing of it is used; "
@@ -95,6 +93,17 @@ class Service:
         if answer.status in (401, 403):
             sentence += " The job takes the first key of HAMLET_ADMIN_KEYS; it needs one that the service knows."
         raise RefusedError(f"{self.url} answered {method} {path.partition('?')[0]} with {answer.status}: {sentence}")
+
+
+def _lines(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    # Not `for line in answer`: that takes an answer which was cut between two chunks for a whole one (Python 3.11).
+    rest = b""
+    while block := answer.read(_BLOCK_BYTES):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        raise http.client.IncompleteRead(rest)
 
 
 def _sentence(answer: http.client.HTTPResponse) -> str:
