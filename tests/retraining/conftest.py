@@ -34,7 +34,7 @@ def models(tmp_path: Path) -> Path:
     quiet = {"scales": scales, "wide.weight_F": torch.zeros_like(artifact.weights["wide.weight_F"])}
     artifact = replace(artifact, weights=artifact.weights | quiet)
     classifier, golden = SpamClassifier(artifact), artifact.golden[0]
-    score = classifier.score([classifier.prepare(b64decode(golden.raw_base64))])[0]
+    score = classifier.score([classifier.prepare(b64decode(golden.raw_base64))], read_all=True)[0]
     artifact = replace(artifact, golden=[replace(golden, spam_probability=score.probability)])
     version = save_artifact(artifact, folder, "2026.11.01")
     activate(folder, version.name)

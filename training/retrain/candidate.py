@@ -39,7 +39,7 @@ from training.split import Part
 # Old mail of either class; with less of it, or none, the origin's calibration and thresholds stay.
 _FEWEST_TO_CALIBRATE = 100
 _POISONED_SHARE = 0.01
-_TIMED = 64
+_TIMED = 128
 _ROUNDS = 5
 _SHORTEST_S = 0.02  # below this a ratio is noise
 # Between what training measures and what the service will say of the same message.
@@ -122,15 +122,23 @@ class Maker:
             PreparedMessage(*select_tokens(token_ids[place].tolist(), classifier.encoding))
             for place in self._places[sample].tolist()
         ]
-        served = np.array([score.probability for score in classifier.score(prepared)])
-        gap = float(np.abs(served - candidate.scored.probabilities_N[: len(sample)]).max(initial=0.0))
+        measured = candidate.scored.probabilities_N[: len(sample)]
+        served = np.array([score.probability for score in classifier.score(prepared, read_all=True)])
+        gap = float(np.abs(served - measured).max(initial=0.0))
+        # As the service scores: without the LSTM where that cannot change the verdict.
+        said = [score.verdict for score in classifier.score(prepared)]
+        others = sum(one is not classifier.thresholds.verdict(each) for one, each in zip(said, measured, strict=True))
         # In turns, the best of each.
         seconds = [[_seconds(each, prepared) for each in (before, classifier)] for _ in range(_ROUNDS)]
         old_s, new_s = np.min(seconds, axis=0)
         old_bytes, new_bytes = (_bytes(each) for each in (self._rival, candidate.artifact))
         return [
             self._golden(classifier),
-            Check("served as measured", gap <= _TOLERANCE, f"probabilities differ by up to {gap:.1e}"),
+            Check(
+                "served as measured",
+                gap <= _TOLERANCE and not others,
+                f"{others} of {len(sample)} messages would get another verdict, probabilities differ by up to {gap:.1e}",
+            ),
             Check(
                 "size",
                 new_bytes <= limits.size_ratio * old_bytes,
