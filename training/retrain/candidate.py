@@ -137,7 +137,7 @@ class Maker:
             Check(
                 "served as measured",
                 gap <= _TOLERANCE and not others,
-                f"{others} of {len(sample)} messages would get another verdict, probabilities differ by up to {gap:.1e}",
+                f"{others} of {len(sample)} messages would get another verdict, probabilities differ by {gap:.1e}",
             ),
             Check(
                 "size",

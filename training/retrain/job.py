@@ -92,7 +92,7 @@ class _Run:
         )
         self._manifest = data_manifest(job.base)
         self._notes: list[str] = []
-        # Whether what the champion has learned from was forgotten, or called otherwise, since: then it may not stay.
+        # Whether the champion has learned from what was forgotten since: then it may not stay.
         self._must_go = False
 
     def outcome(self) -> Outcome:

@@ -63,7 +63,7 @@ def mix(
 
     Args:
         base: the mail that the model was fitted on, prepared with its own tokenizer.
-        learned: keys of the feedback that any version has learned from.
+        learned: keys of the feedback that the version which a candidate is judged beside has learned from.
         sieved: what is left out is counted in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
