@@ -22,10 +22,11 @@ _POOL_MESSAGES = 4096
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """One step's input. B messages."""
+    """One step's input, or one rank's share of it. B messages."""
 
     batch: Batch
     places_B: NDArray[np.int64]  # where the messages stand in the corpus
+    share: float = 1.0  # of the messages of the step; 0 where there were fewer than ranks, and one stands in
 
 
 class Sampler:
@@ -41,8 +42,13 @@ class Sampler:
         seed: int,
         augmenter: Augmenter | None = None,
         chances: NDArray[np.float64] | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
-        """Draw from `places`; `chances` (N of the corpus) are those of a message to be seen in an epoch, 1 without."""
+        """Draw from `places`; `chances` (N of the corpus) are those of a message to be seen in an epoch, 1 without.
+
+        `shard` is a rank and the number of ranks: together they see the batches that one process would see.
+        """
+        self._rank, self._ranks = shard
         self._augmenter = augmenter
         self._token_ids = token_ids
         self._places = places
@@ -77,8 +83,10 @@ class Sampler:
             if number >= first:
                 random = np.random.default_rng((self._seed, epoch, number))
                 torn = [self._tear(self._seen(place, random), random) for place in places_B.tolist()]
-                selected = [select_tokens(token_ids.tolist(), self._encoding)[0] for token_ids in torn]
-                yield TrainingBatch(make_batch(selected, self._encoding), places_B)
+                own = slice(self._rank, None, self._ranks) if self._rank < len(torn) else slice(1)
+                selected = [select_tokens(token_ids.tolist(), self._encoding)[0] for token_ids in torn[own]]
+                share = len(selected) / len(torn) if self._rank < len(torn) else 0.0
+                yield TrainingBatch(make_batch(selected, self._encoding), places_B[own], share)
 
     def _seen(self, place: int, random: np.random.Generator) -> NDArray[np.int64]:
         return self._augmenter.augmented(place, random) if self._augmenter else self._token_ids[place]

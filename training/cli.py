@@ -23,11 +23,12 @@ from training.evaluate import evaluate, score_corpus, table
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.findings import Extras, gather
 from training.language_model import FILE_NAME, Pretrained
-from training.model import fit_beside, fit_model
+from training.model import fit_beside, fit_deep, fit_model
 from training.prepare import data_manifest, prepare
 from training.pretrain import pretrain, train_ids_sha256
 from training.progress import say
 from training.publish import publish
+from training.ranks import join_ranks, leave_ranks, rank, rank_0_first, wait_for_all
 from training.replay import replay, sentences, write_replay
 from training.report import write_report
 from training.retrain.commands import add_commands
@@ -193,14 +194,22 @@ def _fit(options: argparse.Namespace) -> None:
         model, history = fit_beside(base, corpus, config), base.card["history"]
         _publish(model, base.tokenizer, corpus, config, manifest, history, options)
         return
-    corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
+    lost = join_ranks()
+    with rank_0_first():
+        corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
     pretrained = Pretrained.load(options.pretrained) if options.pretrained else None
     if pretrained:
         manifest.append(_made_apart(FILE_NAME, pretrained.fingerprint))
         if pretrained.train_ids_sha256 != train_ids_sha256(corpus):
             say("note: the language model was pretrained on another split and may have read mail that is measured here")
-    model, history = fit_model(corpus, tokenizer, config, options.out, resume=options.resume, pretrained=pretrained)
-    _publish(model, tokenizer, corpus, config, manifest, history, options)
+    resume = options.resume or lost
+    if rank() > 0:  # the wide half is fitted, and the model published, by rank 0 alone
+        fit_deep(corpus, tokenizer, config, options.out, resume=resume, pretrained=pretrained)
+    else:
+        model, history = fit_model(corpus, tokenizer, config, options.out, resume=resume, pretrained=pretrained)
+        _publish(model, tokenizer, corpus, config, manifest, history, options)
+    wait_for_all()
+    leave_ranks()
 
 
 def _calibrate(options: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ from training.corpus import Corpus
 from training.language_model import Pretrained, vocabulary_sha256
 from training.progress import progress as show
 from training.progress import say
+from training.ranks import averaging, local_rank, rank, ranks, seed_step, summed, wait_for_all
 from training.split import Part
 from training.steps import Stepper
 from training.weights import chances_to_be_seen, message_weights
@@ -85,7 +86,7 @@ def fit_network(
 
 def pick_device() -> torch.device:
     """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -145,7 +146,15 @@ class _Run(Generic[Network]):
         weights = message_weights(corpus, train, config.fit)
         chances = chances_to_be_seen(weights, config.fit.epoch_share)
         self._sampler = Sampler(
-            corpus.token_ids(), train, tokenizer, config.encoding, config.fit, config.seed, augmenter, chances
+            corpus.token_ids(),
+            train,
+            tokenizer,
+            config.encoding,
+            config.fit,
+            config.seed,
+            augmenter,
+            chances,
+            (rank(), ranks()),
         )
         # What a message counts when it is seen: on average over epochs its weight, and 1 on average over a batch.
         counts = np.divide(weights, chances, out=np.zeros_like(weights), where=chances > 0)
@@ -155,12 +164,15 @@ class _Run(Generic[Network]):
         self._stepper = Stepper(self._network, self._optimiser, config.fit, steps)
         self._progress = Progress()
         self._best_weights = self._copy_weights()
+        self._averaging: nn.Module = self._network  # over ranks; made anew when other layers move
 
     def run(self, resume: bool) -> tuple[Network, list[dict[str, float]]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if resume:
             self._resume()
+        wait_for_all()  # before the first checkpoint is written
         where = f"{self._device}, {'bfloat16' if self._autocast else 'float32'}"
+        where += f", {ranks()} ranks" if ranks() > 1 else ""
         say(f"fitting on {where}: {sum(p.numel() for p in self._network.parameters()):,} parameters")
         while self._progress.epoch < self._config.fit.epochs and not self._has_stalled():
             self._epoch()
@@ -187,6 +199,7 @@ class _Run(Generic[Network]):
                 self._save()
                 saved = time.monotonic()
         seconds = time.monotonic() - started
+        tokens = int(summed(torch.tensor(tokens)))
         loss, error = self._validate()
         state.history.append(
             {"epoch": state.epoch + 1, "train_loss": state.epoch_loss / total, "validation_loss": loss}
@@ -206,19 +219,23 @@ class _Run(Generic[Network]):
         for name, layer in self._network.named_modules():
             if stage := _THAWS.get(name.rpartition(".")[2]):
                 layer.requires_grad_(epoch >= stage * self._frozen_epochs)
+        self._averaging = averaging(self._network, self._device)
 
     def _step(self, batch: TrainingBatch) -> float:
         """One step; returns the loss, or 0 for a step that was left out because something was not finite."""
-        self._network.train()
+        self._averaging.train()
+        seed_step(self._config.seed, self._progress.step)
         targets_B = torch.from_numpy(self._targets[batch.places_B]).to(self._device)
         weights_B = torch.from_numpy(self._counts[batch.places_B]).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            logits_B = score_batch(self._network, batch.batch, self._device)
-        loss = self._loss(logits_B, targets_B, weights_B)
-        if not self._stepper.take(loss, self._progress):
+            logits_B = score_batch(self._averaging, batch.batch, self._device)
+        loss = self._loss(logits_B, targets_B, weights_B) * batch.share
+        value = float(summed(loss.detach().cpu()))
+        # Gradients are averaged over ranks, and are to be those of the whole batch.
+        if not self._stepper.take(loss * ranks(), self._progress, value):
             return 0.0
         self._average.update_parameters(self._network)
-        return float(loss.detach())
+        return value
 
     def _loss(self, logits_B: Tensor, targets_B: Tensor, weights_B: Tensor) -> Tensor:
         smoothing = self._config.fit.label_smoothing
@@ -229,7 +246,10 @@ class _Run(Generic[Network]):
     def _validate(self) -> tuple[float, float]:
         """Loss and share of wrong verdicts at even odds on the validation part, both classes counting the same."""
         places = self._corpus.places(Part.VALIDATION)
-        logits = predict_logits(self._average.module, self._corpus, places, self._config, self._device)
+        own = slice(rank(), None, ranks())
+        logits = np.zeros(len(places))
+        logits[own] = predict_logits(self._average.module, self._corpus, places[own], self._config, self._device)
+        logits = summed(torch.from_numpy(logits)).numpy()
         is_spam = self._corpus.is_spam[places]
         weights = message_weights(self._corpus, places, self._config.fit)[places]
         losses = np.logaddexp(0, np.where(is_spam, -logits, logits))
@@ -241,6 +261,8 @@ class _Run(Generic[Network]):
         return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
 
     def _save(self) -> None:
+        if rank() > 0:
+            return
         save_checkpoint(
             Checkpoint(
                 progress=self._progress,

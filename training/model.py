@@ -13,6 +13,7 @@ from training.evidence import fit_evidence, joined
 from training.fit import fit
 from training.language_model import Pretrained
 from training.pretrain import pretrain
+from training.ranks import rank, rank_0_first
 
 
 def fit_model(
@@ -67,6 +68,10 @@ def fit_deep(
 ) -> tuple[SpamNetwork, list[dict[str, float]]]:
     """Fit the deep half alone; arguments and errors are those of `fit_model`."""
     if pretrained is None and config.pretrain.epochs:
-        pretrained = pretrain(corpus, tokenizer, config, folder, resume=resume)
-        pretrained.save(folder)
+        with rank_0_first():
+            if rank() == 0:
+                pretrained = pretrain(corpus, tokenizer, config, folder, resume=resume)
+                pretrained.save(folder)
+            else:
+                pretrained = Pretrained.load(folder)
     return fit(corpus, tokenizer, config, folder, resume=resume, pretrained=pretrained)

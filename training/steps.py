@@ -24,8 +24,13 @@ class Stepper:
         self._steps = steps
         self._section = section
 
-    def take(self, loss: Tensor, progress: Progress) -> bool:
+    def take(self, loss: Tensor, progress: Progress, value: float | None = None) -> bool:
         """Take one step down the gradient of `loss`; False when loss or gradient is not finite, and nothing moved.
+
+        Args:
+            loss: of this rank.
+            progress: is taken further.
+            value: the loss of all ranks; that of this one without it.
 
         Raises:
             DivergedError: that was so too many times in a row.
@@ -36,7 +41,7 @@ class Stepper:
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = float(nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip_norm))
-        value = float(loss.detach())
+        value = float(loss.detach()) if value is None else value
         if not (math.isfinite(value) and math.isfinite(norm)):
             self._skip(value, norm, progress)
             return False

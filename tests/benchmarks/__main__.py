@@ -5,7 +5,19 @@ import importlib
 import sys
 import time
 
-MEASUREMENTS = ("client", "start", "compare", "overload", "sizes", "vanish", "swap", "drain", "soak", "archive")
+MEASUREMENTS = (
+    "client",
+    "start",
+    "compare",
+    "overload",
+    "sizes",
+    "vanish",
+    "swap",
+    "drain",
+    "soak",
+    "archive",
+    "ranks",
+)
 
 
 def main() -> int:

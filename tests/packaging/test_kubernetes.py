@@ -81,6 +81,14 @@ def test_the_resources_are_valid(overlay: list[Resource], version: str) -> None:
             kubernetes_validate.validate(resource, version, strict=True)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_job_that_the_documentation_shows_is_valid(version: str) -> None:
+    """Training on several machines."""
+    text = (ROOT / "docs" / "training-on-several-machines.md").read_text()
+    (job,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    kubernetes_validate.validate(yaml.safe_load(job), version, strict=True)
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_kubectl_renders_the_same(name: str) -> None:
     """What these tests look at is what is applied."""
