@@ -1,7 +1,7 @@
 /** What went wrong, in words, and what to do about it. */
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { bytes, count } from "./format.js";
 
 /** Return { title, text, seconds }: `seconds` is how long the service asks to wait, or null. */
 export function inWords(error) {
@@ -69,7 +69,7 @@ function waiting(seconds) {
 }
 
 function sentence(said, otherwise) {
-  const text = said || otherwise;
+  const text = (said || otherwise).replace(/\b(\d{5,}) bytes\b/g, (_, size) => bytes(Number(size)));
   return text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.!?]$/, "$&.");
 }
 

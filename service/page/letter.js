@@ -17,7 +17,8 @@ const ASIDES = [
 
 /** Return the letter of a result that was asked for with `explain`. */
 export function letter(result) {
-  const shown = result.shown ?? {};
+  const { shown } = result;
+  if (!shown) return h("p", { class: "letter none" }, "How it reads, and why it got its score, could not be worked out.");
   const reasons = result.reasons ?? [];
   const most = heaviest(reasons);
   const tinted = (field) => stretches(shown[field] ?? "", reasons.filter((reason) => reason.field === field), most);

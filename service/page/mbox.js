@@ -1,6 +1,6 @@
 /**
- * Where the messages of an mbox begin and end. The file is read piece by piece and never held whole, and a message is
- * a slice of it that is read when it is wanted.
+ * Where the messages of an mbox begin and end. The file is read piece by piece and never held whole: a message is a
+ * slice of it, or a copy where its quoting had to be undone.
  */
 
 const PIECE = 4 * 1024 * 1024;

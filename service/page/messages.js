@@ -86,7 +86,7 @@ async function read(take) {
   current?.abort();
   const reading = (current = new AbortController());
   byId("intake-trouble").replaceChildren();
-  byId("intake-form").setAttribute("aria-busy", "true");
+  byId("messages").setAttribute("aria-busy", "true");
   announce("Reading.");
   try {
     const taken = await take();
@@ -103,9 +103,10 @@ async function read(take) {
     }
   } catch (error) {
     if (error.name === "AbortError" || reading !== current) return;
+    startOver();
     byId("intake-trouble").replaceChildren(errorBox(readable(error), () => read(take)));
   } finally {
-    if (reading === current) byId("intake-form").removeAttribute("aria-busy");
+    if (reading === current || current === null) byId("messages").removeAttribute("aria-busy");
   }
 }
 
@@ -142,11 +143,12 @@ function showResults(...content) {
 
 function startOver() {
   current?.abort();
+  current = null;
   items = [];
   byId("results").replaceChildren();
   byId("intake-trouble").replaceChildren();
   byId("intake").hidden = false;
-  byId("source").focus();
+  byId("source").select(); // so that what is pasted next takes the place of what was read
 }
 
 function showList(note, reading) {
