@@ -249,6 +249,7 @@ def test_broken_mail_is_shown(window: Visit, service: Process) -> None:
     page = window.open()
     files = {path.name: path.read_bytes() for path in sorted((MAIL / "defects").glob("*.eml"))}
     window.read_files(files)
+    expect(page.locator(".list .row")).to_have_count(len(files), timeout=TIMEOUT_MS)
     expect(page.locator(".pill.waiting")).to_have_count(0, timeout=TIMEOUT_MS)
     expected = [result.get("verdict", "unread").capitalize() for result in service.scores(list(files.values()))]
     assert page.locator(".list .pill").all_text_contents() == expected  # rows out of sight have no inner text
