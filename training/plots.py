@@ -22,10 +22,10 @@ from training.measures import IsSpam, Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Stand-ins in the drawing for colours that the page defines (training/report.css).
-_INK, _FAINT = "#010203", "#040506"
+# Stand-ins in the drawing for colours that the page defines (classifier/look.css).
+_INK, _FAINT, _LINE = "#010203", "#040506", "#070809"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05")
-_COLOURS = {_INK: "currentColor", _FAINT: "var(--faint)"} | {
+_COLOURS = {_INK: "currentColor", _FAINT: "var(--faint)", _LINE: "var(--line)"} | {
     stand_in: f"var(--series-{number})" for number, stand_in in enumerate(_SERIES, start=1)
 }
 _DASHES = ("-", "--", ":", "-.", (0, (5, 1)))
@@ -200,12 +200,11 @@ def _svg(draw: Callable[["Axes"], None], name: str) -> str:
         "axes.grid": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "grid.color": _FAINT,
-        "grid.alpha": 0.35,
+        "grid.color": _LINE,
         "legend.frameon": False,
     }
-    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings |= dict.fromkeys(inked, _INK)
+    settings |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), _INK)
+    settings |= dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), _FAINT)
     with mpl.rc_context(settings):
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         draw(figure.add_subplot())
