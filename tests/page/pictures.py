@@ -56,8 +56,6 @@ def _report(browser: Browser, report: Path) -> None:
     context = browser.new_context(viewport=SIZE, color_scheme="light")
     page = context.new_page()
     page.goto(report.resolve().as_uri())
-    page.locator(".pictures").first.scroll_into_view_if_needed()
-    page.evaluate("scrollTo({ top: document.querySelector('.pictures').getBoundingClientRect().top + scrollY - 80 })")
     _save(page, "report.png")
     context.close()
 
