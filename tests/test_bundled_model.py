@@ -53,14 +53,14 @@ def corpus(classifier: SpamClassifier, corpora: Path, tmp_path_factory: pytest.T
 
 
 def test_it_keeps_to_its_bounds_on_held_out_mail(classifier: SpamClassifier, corpus: Corpus) -> None:
-    """Scored anew: (1-ROCA)% at most 0.1, and at most 2 % of the ham at or above spam_from."""
+    """Scored anew: (1-ROCA)% at most 0.1, and at most 0.2 % of the ham at or above spam_from."""
     assert describe_split(corpus)["ids_sha256"] == classifier.card["split"]["ids_sha256"], (
         "the model has not seen this split"
     )
     measures = measure_part(classifier, corpus, Part.TEST)
     for name in HELD_OUT:
         assert measures[name]["one_minus_roca_percent"]["value"] <= 0.1
-        assert measures[name]["ham_lost"]["value"] <= 0.02
+        assert measures[name]["ham_lost"]["value"] <= 0.002
 
 
 def test_its_reasons_are_faithful_on_held_out_spam(classifier: SpamClassifier, corpus: Corpus) -> None:
@@ -80,9 +80,9 @@ def test_it_orders_mail_that_is_of_no_corpus(classifier: SpamClassifier) -> None
     scores = classifier.score([classifier.prepare(path.read_bytes()) for path in paths])
     logits = np.array([score.logit for score in scores])
     is_spam = np.array([path.parent.name == "spam" for path in paths])
-    assert one_minus_roca(logits, is_spam) <= 12
+    assert one_minus_roca(logits, is_spam) <= 10
     lost = sum(score.verdict == "spam" for score, spam in zip(scores, is_spam, strict=True) if not spam)
-    assert lost <= 13
+    assert lost <= 4
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("spam/parcel-customs-fee", "spam"), ("ham/work-thread-release", "ham")])
