@@ -46,7 +46,7 @@ def run_on_ray(
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        number = workers or int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]  # by Ray
+        number = workers or int(ray.cluster_resources()["CPU"])
         items = [piece._asdict() for piece in left]
         done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Actor,

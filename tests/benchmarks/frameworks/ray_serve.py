@@ -20,7 +20,7 @@ class Deployment:
     def __init__(self, folder: str) -> None:
         self.model = Model(folder)
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)  # type: ignore[untyped-decorator]  # by Ray
     async def score(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Score the messages of all requests of a batch."""
         return self.model.score(requests)
