@@ -17,6 +17,8 @@ MEASUREMENTS = (
     "soak",
     "archive",
     "ranks",
+    "cost",
+    "day",
 )
 
 

@@ -19,7 +19,7 @@ __all__ = ["s3_port"]  # a fixture
 
 SERVICES = 3
 POLL_S = 0.5
-# A look, and loading, warming up and testing a version: 2 s alone on the machine, 20 with others at work on it.
+# A look, and loading, warming up and testing a version: up to 20 s were seen on two cores with much else to do.
 REACHED_WITHIN_S = POLL_S + 60.0
 MESSAGES = 30
 
