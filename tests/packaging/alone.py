@@ -14,9 +14,10 @@ CONTRACTS = {"service": "serving-without-training", "service/client": "client"}
 
 
 def modules(part: str) -> list[str]:
-    """Return the dotted names of all modules in a folder, from its files."""
-    paths = [path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / part).rglob("*.py"))]
-    return [".".join(path.parts).removesuffix(".__init__") for path in paths]
+    """Return the dotted names of all modules in a folder, from its files; a part inside it has an extra of its own."""
+    inner = [ROOT / other for other in CONTRACTS if other.startswith(f"{part}/")]
+    files = [path for path in sorted((ROOT / part).rglob("*.py")) if not any(map(path.is_relative_to, inner))]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]
 
 
 def forbidden(part: str) -> list[str]:
