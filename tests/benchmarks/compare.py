@@ -10,7 +10,7 @@ from classifier.threads import available_cores
 from tests.benchmarks.filters import MissingError, bogofilter_rate, rspamd_rate, spamd_rate
 from tests.benchmarks.frameworks.servers import FRAMEWORKS, framework
 from tests.benchmarks.in_process import PIPELINE_ALL_CORES, step_rates
-from tests.benchmarks.load import Work, apart, closed_loop, require_all_200
+from tests.benchmarks.load import Rate, Work, closed_rate
 from tests.benchmarks.mail import json_bodies, sample_mail
 from tests.benchmarks.results import Result, Table, megabytes, milliseconds
 from tests.benchmarks.running import hamlet, model_folder, rss_bytes, url
@@ -33,7 +33,7 @@ class Row:
 
     what: str
     form: str
-    per_second: float
+    rate: Rate
     p50_s: float | None = None
     p99_s: float | None = None
     rss_bytes: int | None = None
@@ -69,9 +69,7 @@ def _servers(raws: list[bytes], seconds: float, rounds: int) -> list[Row]:
     def ask(what: str, address: str, process_id: int) -> None:
         for form, (messages, clients) in forms.items():
             work = Work(address, json_bodies(raws, messages), messages=messages)
-            replies = apart(closed_loop, work, clients=clients, seconds=seconds / rounds)
-            require_all_200(replies)
-            rate = replies.per_second() * messages
+            replies, rate = closed_rate(work, clients=clients, seconds=seconds / rounds, process_id=process_id)
             row = Row(what, form, rate, replies.quantile_s(0.5), replies.quantile_s(0.99), rss_bytes(process_id))
             rows.setdefault((form, what), []).append(row)
 
@@ -91,16 +89,16 @@ def _servers(raws: list[bytes], seconds: float, rounds: int) -> list[Row]:
 
 def _median(rows: list[Row]) -> Row:
     """The middle one of several rounds."""
-    middle = statistics.median_low([row.per_second for row in rows])
-    return next(row for row in rows if row.per_second == middle)
+    middle = statistics.median_low([row.rate.per_second for row in rows])
+    return next(row for row in rows if row.rate.per_second == middle)
 
 
-def _hamlet(rows: list[Row], form: str, what: str = HAMLET) -> float:
-    return next(row.per_second for row in rows if row.what == what and row.form == form)
+def _hamlet(rows: list[Row], form: str, what: str = HAMLET) -> Rate:
+    return next(row.rate for row in rows if row.what == what and row.form == form)
 
 
 def _table(rows: list[Row]) -> Table:
-    columns = ("what", "asked", "messages/s", "Hamlet's rate to it", "p50, ms", "p99, ms", "RSS, MB")
+    columns = ("what", "asked", "messages/s", "Hamlet's rate to it", "CPU, ms each", "p50, ms", "p99, ms", "RSS, MB")
     cells = []
     for row in rows:
         # What uses all cores, or is no server, is beside Hamlet with a worker a core.
@@ -109,8 +107,9 @@ def _table(rows: list[Row]) -> Table:
             (
                 row.what,
                 row.form,
-                f"{row.per_second:,.0f}",
-                f"{rate / row.per_second:.2f}",
+                f"{row.rate.per_second:,.0f}",
+                f"{rate.per_second / row.rate.per_second:.2f}",
+                f"{row.rate.cpu_s * 1000:.2f}",
                 "" if row.p50_s is None else milliseconds(row.p50_s),
                 "" if row.p99_s is None else milliseconds(row.p99_s),
                 "" if row.rss_bytes is None else megabytes(row.rss_bytes),
@@ -124,8 +123,8 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _judge(rows: list[Row], result: Result) -> None:
-    rates = {(row.what, row.form): row.per_second for row in rows}
-    batches, single = _hamlet(rows, BATCHES, HAMLET_ALL_CORES), _hamlet(rows, SINGLE)
+    rates = {(row.what, row.form): row.rate.per_second for row in rows}
+    batches, single = _hamlet(rows, BATCHES, HAMLET_ALL_CORES).per_second, _hamlet(rows, SINGLE).per_second
     result.at_least(
         "a worker a core, batches over HTTP, against the in-process pipeline on all cores",
         batches / rates[PIPELINE_ALL_CORES, "in process"],
@@ -135,6 +134,6 @@ def _judge(rows: list[Row], result: Result) -> None:
     for row in rows:
         limit = FILTER_LIMITS.get(row.what.partition(" ")[0].rstrip(","))
         if limit is not None:
-            result.at_least(f"the same against {row.what}", batches / row.per_second, limit, "times")
+            result.at_least(f"the same against {row.what}", batches / row.rate.per_second, limit, "times")
     for what in FRAMEWORKS.values():
         result.at_least(f"one message a request against {what}", single / rates[what, SINGLE], 1.0, "times")

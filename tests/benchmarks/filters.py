@@ -1,5 +1,7 @@
 """Other spam filters, as Debian packages them, on the same mail and without the network."""
 
+import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -13,8 +15,9 @@ from pathlib import Path
 import httpx
 
 from classifier.threads import available_cores
-from tests.benchmarks.load import RAW, Work, closed_rate
+from tests.benchmarks.load import RAW, Rate, Work, closed_rate
 from tests.benchmarks.mail import LabelledMail
+from tests.benchmarks.running import cpu_s
 from training import peers
 
 START_S = 60.0
@@ -30,8 +33,8 @@ class MissingError(Exception):
     """A program to compare with is not installed; says what installs it."""
 
 
-def bogofilter_rate(train: Sequence[LabelledMail], raws: Sequence[bytes]) -> float:
-    """Return messages per second of one bogofilter process in bulk mode, with a word list learned on `train`."""
+def bogofilter_rate(train: Sequence[LabelledMail], raws: Sequence[bytes]) -> Rate:
+    """Return the rate of one bogofilter process in bulk mode, with a word list learned on `train`."""
     _require("bogofilter", "bogofilter")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,31 +44,36 @@ def bogofilter_rate(train: Sequence[LabelledMail], raws: Sequence[bytes]) -> flo
         bogofilter.train(spam, ham)
         mails = _write(raws, folder / "mails")
         bogofilter.score(mails[:10])
-        started = time.perf_counter()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         bogofilter.score(mails)
-        return len(mails) / (time.perf_counter() - started)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Rate(len(mails) / seconds, used_s / len(mails))
 
 
-def spamd_rate(raws: Sequence[bytes], seconds: float) -> float:
-    """Return messages per second of `spamd -L` with a child and a client thread for each core."""
+def spamd_rate(raws: Sequence[bytes], seconds: float) -> Rate:
+    """Return the rate of `spamd -L` with a child and a client thread for each core."""
     _require("spamd", "spamd")
     with peers.SpamAssassin()._daemon() as address, ThreadPoolExecutor(available_cores()) as clients:
         list(clients.map(lambda raw: peers._check(address, raw), raws[: 4 * available_cores()]))
-        done, started = 0, time.perf_counter()
+        # The daemon is the only child of this process that runs; the clients are threads of this process itself.
+        done, started, before_s = 0, time.perf_counter(), cpu_s(os.getpid()) - time.process_time()
         while time.perf_counter() - started < seconds:
             some = [raws[(done + place) % len(raws)] for place in range(4 * available_cores())]
             done += len(list(clients.map(lambda raw: peers._check(address, raw), some)))
-        return done / (time.perf_counter() - started)
+        used_s = cpu_s(os.getpid()) - time.process_time() - before_s
+        return Rate(done / (time.perf_counter() - started), used_s / done)
 
 
-def rspamd_rate(raws: Sequence[bytes], seconds: float, clients: int) -> float:
-    """Return messages per second of rspamd with a worker for each core, asked over HTTP as Hamlet is."""
-    with _rspamd() as address:
-        return closed_rate(Work(f"{address}/checkv2", raws, RAW), clients=clients, seconds=seconds)
+def rspamd_rate(raws: Sequence[bytes], seconds: float, clients: int) -> Rate:
+    """Return the rate of rspamd with a worker for each core, asked over HTTP as Hamlet is."""
+    with _rspamd() as (address, process_id):
+        work = Work(f"{address}/checkv2", raws, RAW)
+        return closed_rate(work, clients=clients, seconds=seconds, process_id=process_id)[1]
 
 
 @contextmanager
-def _rspamd() -> Iterator[str]:
+def _rspamd() -> Iterator[tuple[str, int]]:
     program = _require("rspamd", "rspamd")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -93,7 +101,7 @@ def _rspamd() -> Iterator[str]:
             )
         try:
             _wait(f"http://127.0.0.1:{port}/ping", process, folder / "log")
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", process.pid
         finally:
             process.terminate()
             process.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from classifier.threads import available_cores
-from tests.benchmarks.load import apart
+from tests.benchmarks.load import Rate, apart
 
 if TYPE_CHECKING:
     from classifier.pipeline import SpamClassifier
@@ -25,8 +25,8 @@ BATCHES_TRIED = (16, 32, 64, 128, 256)
 Item = TypeVar("Item")
 
 
-def step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """Return messages per second of each step, `seconds` each, on all cores where a step can use them."""
+def step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, Rate]:
+    """Return the rate of each step, `seconds` each, on all cores where a step can use them."""
     with threads(available_cores()):
         rates = apart(_step_rates, folder, raws, seconds)
     return {**rates, PIPELINE_ALL_CORES: _rate_of_all_cores(folder, raws, seconds)}
@@ -38,7 +38,7 @@ def scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
         return apart(_scores, folder, raws)
 
 
-def _step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, float]:
+def _step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str, Rate]:
     classifier = _load(folder)
 
     from classifier.message import parse_message
@@ -49,7 +49,7 @@ def _step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str
     network = {
         size: rate(classifier.score, prepared, seconds / len(BATCHES_TRIED), batch=size) for size in BATCHES_TRIED
     }
-    best = max(network, key=lambda size: network[size])
+    best = max(network, key=lambda size: network[size].per_second)
     return {
         "parse (bytes to text), one core": rate(
             lambda some: [message_text(parse_message(raw)) for raw in some], raws, seconds
@@ -62,7 +62,7 @@ def _step_rates(folder: Path, raws: Sequence[bytes], seconds: float) -> dict[str
     }
 
 
-def _rate_of_all_cores(folder: Path, raws: Sequence[bytes], seconds: float) -> float:
+def _rate_of_all_cores(folder: Path, raws: Sequence[bytes], seconds: float) -> Rate:
     context = get_context("spawn")
     cores = available_cores()
     together, rates = context.Barrier(cores), context.SimpleQueue()
@@ -73,26 +73,27 @@ def _rate_of_all_cores(folder: Path, raws: Sequence[bytes], seconds: float) -> f
     with threads(1):
         for worker in workers:
             worker.start()
-    total: float = sum(rates.get() for _ in workers)
+    found: list[Rate] = [rates.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return total
+    per_second = sum(one.per_second for one in found)
+    return Rate(per_second, sum(one.cpu_s * one.per_second for one in found) / per_second)
 
 
 def rate(
     step: Callable[[list[Item]], object], items: Sequence[Item], seconds: float, batch: int = BATCH_MESSAGES
-) -> float:
-    """Return messages per second of a step that is given the items in batches, again and again."""
+) -> Rate:
+    """Return the rate of a step that is given the items in batches, again and again."""
     batches = [list(items[start : start + batch]) for start in range(0, len(items), batch)]
     for some in batches:  # once for every shape, and for what is loaded on first use
         step(some)
-    done, started = 0, time.perf_counter()
+    done, started, cpu_started = 0, time.perf_counter(), time.process_time()
     while True:
         for some in batches:
             step(some)
             done += len(some)
             if time.perf_counter() - started >= seconds:
-                return done / (time.perf_counter() - started)
+                return Rate(done / (time.perf_counter() - started), (time.process_time() - cpu_started) / done)
 
 
 def _scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
@@ -100,7 +101,7 @@ def _scores(folder: Path, raws: Sequence[bytes]) -> list[float]:
     return [classifier.score([classifier.prepare(raw)])[0].probability for raw in raws]
 
 
-def _work(folder: Path, raws: Sequence[bytes], seconds: float, together: Barrier, rates: "SimpleQueue[float]") -> None:
+def _work(folder: Path, raws: Sequence[bytes], seconds: float, together: Barrier, rates: "SimpleQueue[Rate]") -> None:
     classifier = _load(folder)
     together.wait()
     rates.put(rate(lambda some: _pipeline(classifier, some), raws, seconds))

@@ -20,6 +20,7 @@ import uvloop
 from numpy.typing import NDArray
 
 from tests.benchmarks.mail import SEED
+from tests.benchmarks.running import cpu_s
 
 JSON = {"Content-Type": "application/json"}
 RAW = {"Content-Type": "message/rfc822"}
@@ -40,6 +41,14 @@ class Work:
     messages: int = 1  # in each body
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast messages were handled. CPU time tells on a busy machine too what each costs."""
+
+    per_second: float
+    cpu_s: float  # of one message, in all processes that handle them
+
+
 @dataclass(slots=True)
 class Replies:
     """What came back, an entry a request. Times in seconds of time.monotonic, which all processes share."""
@@ -54,6 +63,7 @@ class Replies:
     started_s: float = 0.0
     ended_s: float = 0.0  # when the last request was due; answers may come later
     cpu_s: float = 0.0  # of the client
+    warm_up_requests: int = 0  # answered before; not among the entries
 
     def latency_s(self, *statuses: int) -> NDArray[np.float64]:
         """Return due to done of each request that got one of these statuses; of all without any."""
@@ -96,9 +106,10 @@ def closed_loop(work: Work, *, clients: int, seconds: float, warm_up_s: float = 
 
     A client stops at the first request that gets no answer. With `keep` the bodies of the answers are kept.
     """
-    if warm_up_s:
-        uvloop.run(_closed(work, clients, warm_up_s, keep=False))
-    return uvloop.run(_closed(work, clients, seconds, keep))
+    warm_up = uvloop.run(_closed(work, clients, warm_up_s, keep=False)) if warm_up_s else Replies()
+    replies = uvloop.run(_closed(work, clients, seconds, keep))
+    replies.warm_up_requests = len(warm_up.status)
+    return replies
 
 
 def one_each(work: Work, *, clients: int) -> Replies:
@@ -111,15 +122,17 @@ def open_loop(work: Work, *, per_second: float, seconds: float, keep: bool = Fal
     return uvloop.run(_open(work, per_second, seconds, keep))
 
 
-def closed_rate(work: Work, *, clients: int, seconds: float) -> float:
-    """Return messages per second of a closed loop in a process of its own.
+def closed_rate(work: Work, *, clients: int, seconds: float, process_id: int) -> tuple[Replies, Rate]:
+    """Run a closed loop in a process of its own against a server; return the replies and the rate of messages.
 
     Raises:
         RuntimeError: a request was not answered with 200.
     """
+    before_s = cpu_s(process_id)
     replies = apart(closed_loop, work, clients=clients, seconds=seconds)
     require_all_200(replies)
-    return replies.per_second() * work.messages
+    messages = (len(replies.status) + replies.warm_up_requests) * work.messages
+    return replies, Rate(replies.per_second() * work.messages, (cpu_s(process_id) - before_s) / messages)
 
 
 def require_all_200(replies: Replies) -> None:

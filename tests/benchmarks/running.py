@@ -62,6 +62,18 @@ def rss_bytes(process_id: int) -> int:
     return total
 
 
+def cpu_s(process_id: int) -> float:
+    """Return the CPU time of a process and all its children that run, user and system."""
+    parent = psutil.Process(process_id)
+    total = 0.0
+    for process in (parent, *parent.children(recursive=True)):
+        try:
+            total += sum(process.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
 def log_lines(service: Process) -> list[dict[str, object]]:
     """Return what the service has logged."""
     return [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]

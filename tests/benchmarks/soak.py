@@ -14,7 +14,7 @@ from multiprocessing.sharedctypes import Synchronized
 import aiohttp
 import uvloop
 
-from tests.benchmarks.load import JSON, TIMEOUT_S
+from tests.benchmarks.load import JSON
 from tests.benchmarks.mail import json_body, mixed_mail, sample_mail
 from tests.benchmarks.results import Result, Table, megabytes
 from tests.benchmarks.running import hamlet, rss_bytes, url
@@ -28,6 +28,7 @@ REQUEST_BYTES = 12 * 1024**2  # one more of 10 MiB still fits into the 32 MiB th
 TENTHS = 10
 GROWTH_LIMIT = 0.10
 LOOK_EVERY_S = 0.2
+TIMEOUT_S = 1800.0  # long, for what runs so long may be stopped for a while
 
 
 @dataclass(slots=True)

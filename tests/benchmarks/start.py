@@ -95,11 +95,12 @@ def _start() -> tuple[float, float]:
 def _memory(quick: bool) -> Table:
     sample = sample_mail(1024)
     with hamlet() as service:
-        rows = [("ready", megabytes(rss_bytes(service.process.pid)))]
-        closed_rate(
-            Work(url(service), json_bodies(sample.raws, 32), messages=32), clients=4, seconds=2 if quick else 10
-        )
-        rows.append(("after batches of 32 from 4 clients", megabytes(rss_bytes(service.process.pid))))
-        closed_rate(Work(url(service), json_bodies(sample.raws, 1)), clients=64, seconds=2 if quick else 10)
-        rows.append(("after one message a request from 64 clients", megabytes(rss_bytes(service.process.pid))))
+        process_id, seconds = service.process.pid, 2 if quick else 10
+        rows = [("ready", megabytes(rss_bytes(process_id)))]
+        work = Work(url(service), json_bodies(sample.raws, 32), messages=32)
+        closed_rate(work, clients=4, seconds=seconds, process_id=process_id)
+        rows.append(("after batches of 32 from 4 clients", megabytes(rss_bytes(process_id))))
+        work = Work(url(service), json_bodies(sample.raws, 1))
+        closed_rate(work, clients=64, seconds=seconds, process_id=process_id)
+        rows.append(("after one message a request from 64 clients", megabytes(rss_bytes(process_id))))
     return Table(("memory", "RSS, MB"), rows)
