@@ -23,19 +23,27 @@ def measure(*, quick: bool) -> Result:
         raw = Work(url(service, "/v1/predict/raw"), sample.raws, RAW)
         answer = len(service.client.post("/v1/predict/raw", content=sample.raws[0], headers=RAW).content)
         batches = Work(url(service), json_bodies(sample.raws, 32), messages=32)
-        closed_rate(raw, clients=64, seconds=2)  # warm
+        process_id = service.process.pid
+        closed_rate(raw, clients=64, seconds=2, process_id=process_id)  # warm
         for name, work, clients in (
             ("one mail a request, 4 clients", raw, 4),
             ("one mail a request, 64 clients", raw, 64),
             ("batches of 32, 4 clients", batches, 4),
         ):
             before, begun = process.cpu_times(), time.monotonic()
-            rate = closed_rate(work, clients=clients, seconds=seconds)
+            _, rate = closed_rate(work, clients=clients, seconds=seconds, process_id=process_id)
             after, took = process.cpu_times(), time.monotonic() - begun
-            used = after.user + after.system - before.user - before.system
             # The client's process starts and ends within `took`, in which the service rests.
-            cost = used / (rate * seconds)
-            rows.append((name, f"{rate:,.0f}", f"{cost * 1000:.2f}", f"{cost * 1e6 / 3600:.2f}", f"{used / took:.2f}"))
+            used = after.user + after.system - before.user - before.system
+            rows.append(
+                (
+                    name,
+                    f"{rate.per_second:,.0f}",
+                    f"{rate.cpu_s * 1000:.2f}",
+                    f"{rate.cpu_s * 1e6 / 3600:.2f}",
+                    f"{used / took:.2f}",
+                )
+            )
         memory = megabytes(rss_bytes(service.process.pid))
     mails = f"mails of {mean_bytes:,.0f} bytes on average, answers of {answer:,}"
     notes = [f"model {model_folder().name}; {mails}; {memory} MB RSS"]
