@@ -19,7 +19,7 @@ messages, E embedding width, H hidden width of one direction, S pooled states of
 width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,23 +41,40 @@ _WINDOWS_AT_A_TIME = 16
 _NOTHING = 1e-4
 
 
-def token_weights(model: WideAndDeep, messages: Sequence[Sequence[int]], encoding: EncodingConfig) -> list[Weights]:
+def token_weights(
+    model: WideAndDeep,
+    messages: Sequence[Sequence[int]],
+    encoding: EncodingConfig,
+    *,
+    is_settled: Callable[[float], bool] = lambda wide_logit: False,
+) -> list[Weights]:
     """Return the weights of the tokens of each message, nats of the logit, positive pulls to spam.
 
     Args:
         model: in evaluation mode; its deep half may be in bfloat16, then sums are a few hundredths off.
         messages: token ids of each, as they are read.
+        is_settled: whether the deep half does not read a message to which the wide half adds so much (nats).
 
     Raises:
         ConfigError: the cells of the model are no LSTM.
     """
-    batch = make_batch(messages, encoding)
     with torch.inference_mode():
         scale, wide_scale = model.scales.tolist()
-        weights_N = scale * _deep_weights(model.deep, batch) + wide_scale * _wide_weights(model.wide, batch)
+        weights = _of_messages(wide_scale * _wide_weights(model.wide, make_batch(messages, encoding)), messages)
+        from_bias = wide_scale * float(model.wide.bias)
+        places = [place for place, wide in enumerate(weights) if not is_settled(float(wide.sum()) + from_bias)]
+        if places:
+            unsettled = [messages[place] for place in places]
+            deep = _of_messages(scale * _deep_weights(model.deep, make_batch(unsettled, encoding)), unsettled)
+            for place, of_message in zip(places, deep, strict=True):
+                weights[place] = weights[place] + of_message
+    return weights
+
+
+def _of_messages(weights_N: Tensor, messages: Sequence[Sequence[int]]) -> list[Weights]:
     # A message without tokens is read as one of padding.
-    places = weights_N.split([max(len(token_ids), 1) for token_ids in messages])
-    return [weights[: len(token_ids)].numpy() for weights, token_ids in zip(places, messages, strict=True)]
+    parts = torch.split(weights_N, [max(len(token_ids), 1) for token_ids in messages])
+    return [weights[: len(token_ids)].numpy() for weights, token_ids in zip(parts, messages, strict=True)]
 
 
 def logit_of_nothing(model: WideAndDeep) -> float:

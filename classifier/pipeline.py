@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, select_tokens
 from classifier.errors import ArtifactCorruptError, SelfTestError
-from classifier.explanation import logit_of_nothing, token_weights
+from classifier.explanation import Weights, logit_of_nothing, token_weights
 from classifier.message import MailFields, ParseLimits, read_mail
 from classifier.network import computes_in_bfloat16
 from classifier.reasons import ExplainableMessage, WeighedMessage, explainable
@@ -113,21 +115,35 @@ class SpamClassifier:
         return explainable(read_mail(mail, self._limits), self._tokenizer, self.encoding)
 
     def weigh(self, prepared: Sequence[ExplainableMessage]) -> list[WeighedMessage]:
-        """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order.
+        """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order."""
+        weights = self.token_weights([message.token_ids for message in prepared])
+        return [
+            WeighedMessage(message, of_message.tolist()) for message, of_message in zip(prepared, weights, strict=True)
+        ]
 
-        All weights of a message and `log_odds_of_nothing` add up to the log-odds that it has when the LSTM reads it.
+    def token_weights(self, messages: Sequence[Sequence[int]]) -> list[Weights]:
+        """Return how far each token moves the log-odds of each message's probability, in nats.
+
+        What is weighed is what made the score: where the LSTM does not read a message, the n-grams alone.
+
+        Args:
+            messages: token ids of each, as they are read.
         """
-        weights: list[list[float]] = [[] for _ in prepared]
-        messages = [message.token_ids for message in prepared]
+        weights: list[Weights] = [np.empty(0, np.float32)] * len(messages)
         for group in bucketed(messages, self.encoding, _CALL_TOKENS):
-            found = token_weights(self._scorer.model, [messages[position] for position in group], self.encoding)
+            found = token_weights(
+                self._scorer.model,
+                [messages[position] for position in group],
+                self.encoding,
+                is_settled=lambda wide_logit: self._scorer.settled(wide_logit) is not None,
+            )
             for position, of_message in zip(group, found, strict=True):
-                weights[position] = (self._artifact.calibration.slope * of_message).tolist()
-        return [WeighedMessage(*each) for each in zip(prepared, weights, strict=True)]
+                weights[position] = self._artifact.calibration.slope * of_message
+        return weights
 
     @property
     def log_odds_of_nothing(self) -> float:
-        """The log-odds of spam from which all weights start: of a message of which nothing is read."""
+        """The log-odds of spam from which the weights start where both halves read a message."""
         calibration = self._artifact.calibration
         return calibration.slope * logit_of_nothing(self._network) + calibration.offset
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from classifier.artifact import active_folder, bundled_models
-from classifier.explanation import token_weights
 from classifier.pipeline import SpamClassifier
-from tests.benchmarks.reasons import falls, held_out_spam, random_falls, weigh_in_batches
+from tests.benchmarks.reasons import falls, held_out_spam, random_falls
 from tests.conftest import MAIL, mail_files
 from training.config import load_preset
 from training.corpus import Corpus
@@ -66,7 +65,7 @@ def test_it_keeps_to_its_bounds_on_held_out_mail(classifier: SpamClassifier, cor
 def test_its_reasons_are_faithful_on_held_out_spam(classifier: SpamClassifier, corpus: Corpus) -> None:
     """Deleting the tenth of tokens with the highest weights lowers the logit three times as much as a random one."""
     spam = held_out_spam(corpus, classifier.encoding, 200)
-    weights = weigh_in_batches(token_weights, classifier.network, spam, classifier.encoding)
+    weights = classifier.token_weights(spam)
     assert falls(classifier, spam, weights).mean() >= 3 * random_falls(classifier, spam).mean() > 0
 
 

@@ -160,7 +160,7 @@ class _WithEmbedding(torch.nn.Module):
 
 def _logits(classifier: SpamClassifier, messages: Sequence[Message]) -> NDArray[np.float64]:
     prepared = [PreparedMessage(message, False) for message in messages]
-    return np.array([score.logit for score in classifier.score(prepared)])
+    return np.array([score.logit for score in classifier.score(prepared, read_all=True)])
 
 
 def _faithfulness(classifier: SpamClassifier, messages: Sequence[Message]) -> None:
@@ -168,7 +168,8 @@ def _faithfulness(classifier: SpamClassifier, messages: Sequence[Message]) -> No
     mean_logit = float(_logits(classifier, messages).mean())
     print(f"{len(messages)} spam of `test`, logit {mean_logit:.2f} on average; a random tenth: -{by_chance:.2f}\n")
     print("| weights by | the highest tenth | times a random one | ms a message |\n|---|---|---|---|")
-    for name, weigh in METHODS.items():
+    of_service: Weigh = lambda _, messages, __: classifier.token_weights(messages)  # noqa: E731
+    for name, weigh in {"what the service says": of_service, **METHODS}.items():
         started = time.process_time()
         weights = weigh_in_batches(weigh, classifier.network, messages, classifier.encoding)
         took_ms = 1000 * (time.process_time() - started) / len(messages)

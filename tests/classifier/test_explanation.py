@@ -42,6 +42,27 @@ def test_the_weights_add_up_to_the_logit(model: WideAndDeep, messages: list[list
     assert np.ptp(sums) > 0.5
 
 
+def test_what_is_settled_is_weighed_by_its_n_grams(model: WideAndDeep, messages: list[list[int]]) -> None:
+    """Where the deep half does not read, it moves nothing; told apart by what the wide half adds to the logit."""
+    both = token_weights(model, messages, ENCODING)
+    seen: list[float] = []
+
+    def is_settled(wide_logit: float) -> bool:
+        seen.append(wide_logit)
+        return len(seen) % 2 == 0
+
+    weights = token_weights(model, messages, ENCODING, is_settled=is_settled)
+    wide_scale = float(model.scales[1])
+    with torch.inference_mode():
+        wide = wide_scale * score_batch(model.wide, make_batch(messages, ENCODING), torch.device("cpu"))
+    assert seen == pytest.approx(wide.tolist(), abs=1e-4)
+    for place, of_message in enumerate(weights):
+        if place % 2:
+            assert float(of_message.sum()) == pytest.approx(seen[place] - wide_scale * float(model.wide.bias), abs=1e-4)
+        else:
+            assert np.abs(of_message - both[place]).max() < 1e-4
+
+
 def test_the_weights_of_bfloat16_add_up_nearly(model: WideAndDeep, messages: list[list[int]]) -> None:
     """The copy that scores in the service is taken apart as it is."""
     wanted = logits(model, messages)
