@@ -11,7 +11,7 @@ the wide half a token's weight is what its n-grams add. The deep half is taken a
   al. 2017). What a token makes the cells take in at the next one is counted as the next one's.
 
 No way back through time is computed: given the states, all gates are one product of matrices. Deleting the tokens that
-come out on top lowers the logit as much as those of integrated gradients do, for a thirtieth of the time
+come out on top lowers the logit as much as those of integrated gradients do, for a twentieth of the time
 (docs/reasons.md).
 
 Shape letters: B messages, W windows, G windows read together, T tokens of the longest of them, N tokens of all

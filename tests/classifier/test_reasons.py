@@ -80,7 +80,7 @@ def test_the_mails_of_the_tests_are_explained(classifier: SpamClassifier, path: 
 
 
 def test_hostile_mail_is_explained_in_bounded_time(classifier: SpamClassifier) -> None:
-    """Of each kind, without an error; the slowest takes 1.5 s, where the rest of its way takes 0.5 s."""
+    """Of each kind, without an error; the slowest takes about 2 s (docs/reasons.md)."""
     for name, raw in every_kind():
         started = time.process_time()
         check(explained(classifier, raw))
