@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from classifier.verdict import Verdict
+from service.mail_fields import VERDICT_FIELD, verdict_field
 from service.models import ActiveModel, Score
 from service.rspamd.scale import NO_ACTION, REJECT, REJECT_SCORE, SYMBOLS, THRESHOLDS, Choices, action_of, score_of
 
 # A sender may have put these there; 0 means all of them. rspamd adds X-Spam itself, after that.
-REMOVE_HEADERS = {"X-Spam": 0, "X-Hamlet": 0}
+REMOVE_HEADERS = {"X-Spam": 0, VERDICT_FIELD: 0}
 
 
 def checked(score: Score, model: ActiveModel, choices: Choices, *, message_id: str, seconds: float) -> dict[str, Any]:
@@ -23,8 +24,8 @@ def checked(score: Score, model: ActiveModel, choices: Choices, *, message_id: s
         "options": [f"{score.probability:.4f}"],
     }
     action = action_of(score.verdict, choices)
-    header = f"{score.verdict}; probability={score.probability:.4f}; model={model.classifier.version}"
-    add_headers = {} if score.verdict is Verdict.HAM else {"X-Hamlet": header}
+    field = verdict_field(score.verdict, score.probability, model.classifier.version)
+    add_headers = {} if score.verdict is Verdict.HAM else {VERDICT_FIELD: field}
     return {
         **_reply(action, points, message_id, seconds),
         "symbols": {name: symbol},

@@ -2,6 +2,7 @@
 
 import re
 
+from service.mail_fields import VERDICT_FIELD, verdict_field
 from service.score.judges import Judged, NotJudged
 
 _END_OF_HEADER = re.compile(rb"^\r?\n", re.MULTILINE)
@@ -27,9 +28,9 @@ def with_verdict(mail: bytes, answer: Judged | NotJudged) -> bytes:
 
 def _fields(answer: Judged | NotJudged) -> list[tuple[str, str]]:
     if isinstance(answer, NotJudged):
-        return [("X-Hamlet", f"none; reason={_token(answer.code)}")]
-    said = f"{answer.verdict}; probability={answer.spam_probability:.4f}; model={_token(answer.model)}"
-    return [("X-Spam", "Yes" if answer.verdict == "spam" else "No"), ("X-Hamlet", said)]
+        return [(VERDICT_FIELD, f"none; reason={_token(answer.code)}")]
+    said = verdict_field(answer.verdict, answer.spam_probability, _token(answer.model))
+    return [("X-Spam", "Yes" if answer.verdict == "spam" else "No"), (VERDICT_FIELD, said)]
 
 
 def _token(value: str) -> str:
