@@ -26,9 +26,9 @@ class Open(Protocol):
         """Take settings of Browser.new_context."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of the page."""
+    """One browser for the tests of a file: while it is open, Playwright's event loop keeps asynchronous tests out."""
     with open_browser() as opened:
         yield opened
 
@@ -39,7 +39,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
     return make_versions(tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service(browser: Browser, versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service that is open to everybody who scores, and asks admins for a key."""
     log = tmp_path_factory.mktemp("service") / "stderr"
@@ -48,7 +48,7 @@ def service(browser: Browser, versions: Versions, tmp_path_factory: pytest.TempP
         yield process
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def strict(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service that asks for a key and takes little."""
     log = tmp_path_factory.mktemp("strict") / "stderr"
