@@ -44,6 +44,13 @@ def test_every_dependency_is_pinned_to_a_version_that_it_allows(requirement: Req
     assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)], prereleases=True)
 
 
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_brings_others_that_are_there(extra: str) -> None:
+    """pip only warns of one that is missing, and installs without it."""
+    own = [one for one in map(Requirement, EXTRAS[extra]) if one.name == PROJECT["name"]]
+    assert {name for one in own for name in one.extras} <= EXTRAS.keys()
+
+
 def test_constraints_name_versions_alone() -> None:
     """No hosts, options or local builds: the file means the same on every machine."""
     assert [line for line in lines("constraints.txt") if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
