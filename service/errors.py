@@ -136,7 +136,10 @@ def api_error(error: Exception) -> ApiError:
 # The paths of rspamd's protocol. Its clients show a person nothing of an error but the reason phrase, so the sentence
 # goes there too: service.http_protocol takes it from this header.
 RSPAMD_PATHS = frozenset(
-    "checkv2 learnspam learnham fuzzyadd fuzzydel stat auth counters ping healthy ready".split()  # noqa: SIM905
+    (
+        *("checkv2", "learnspam", "learnham", "fuzzyadd", "fuzzydel"),
+        *("stat", "auth", "counters", "ping", "healthy", "ready"),
+    )
 )
 REASON_HEADER = "X-Error"
 

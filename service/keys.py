@@ -17,28 +17,30 @@ from service.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, description="A key of HAMLET_API_KEYS or HAMLET_ADMIN_KEYS, where they are set.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-PASSWORD = "send it as the header Password, or as ?password="  # noqa: S105
+# How a key is sent, for refusals.
+AS_BEARER = "`Authorization: Bearer <key>`"
+AS_RSPAMD_DOES = "send it as the header Password, or as ?password="
 
 
 async def require_key(state: State, credentials: Credentials) -> None:
     """Refuse a request without one of the keys, if any is set; before its body is read. Admin keys open this too."""
-    check_key(state.settings, credentials.credentials if credentials else None, "`Authorization: Bearer <key>`")
+    check_key(state.settings, credentials.credentials if credentials else None, AS_BEARER)
 
 
 async def require_admin(request: Request, state: State, credentials: Credentials) -> None:
     """Refuse a request without an admin key; where none is set, one that does not come from this very machine."""
     given = credentials.credentials if credentials else None
-    check_admin(request, state.settings, given, "`Authorization: Bearer <key>`")
+    check_admin(request, state.settings, given, AS_BEARER)
 
 
 async def require_password(request: Request, state: State, credentials: Credentials) -> None:
     """As `require_key`, with the key sent as rspamd's clients send a password."""
-    check_key(state.settings, _password(request, credentials), PASSWORD)
+    check_key(state.settings, _password(request, credentials), AS_RSPAMD_DOES)
 
 
 async def require_admin_password(request: Request, state: State, credentials: Credentials) -> None:
     """As `require_admin`, with the key sent as rspamd's clients send a password."""
-    check_admin(request, state.settings, _password(request, credentials), PASSWORD)
+    check_admin(request, state.settings, _password(request, credentials), AS_RSPAMD_DOES)
 
 
 def check_key(settings: Settings, given: str | None, how: str) -> None:

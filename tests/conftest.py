@@ -19,6 +19,7 @@ def corpora() -> Path:
     """Return the folder of real corpora, or skip: it is not part of the repository."""
     folder = os.environ.get("HAMLET_CORPORA")
     if not folder:
+        # People's mail is not in the repository; `make corpora`, which .ci/run begins with, fails without it.
         pytest.skip("set HAMLET_CORPORA to a folder of labelled mail to run this test")
     return Path(folder)
 

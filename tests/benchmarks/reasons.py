@@ -168,7 +168,10 @@ def _faithfulness(classifier: SpamClassifier, messages: Sequence[Message]) -> No
     mean_logit = float(_logits(classifier, messages).mean())
     print(f"{len(messages)} spam of `test`, logit {mean_logit:.2f} on average; a random tenth: -{by_chance:.2f}\n")
     print("| weights by | the highest tenth | times a random one | ms a message |\n|---|---|---|---|")
-    of_service: Weigh = lambda _, messages, __: classifier.token_weights(messages)  # noqa: E731
+
+    def of_service(_: WideAndDeep, messages: Sequence[Message], __: EncodingConfig) -> Sequence[Weights]:
+        return classifier.token_weights(messages)
+
     for name, weigh in {"what the service says": of_service, **METHODS}.items():
         started = time.process_time()
         weights = weigh_in_batches(weigh, classifier.network, messages, classifier.encoding)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from classifier.artifact import active_folder, bundled_models
 from classifier.encoding import PreparedMessage
@@ -64,7 +65,7 @@ def test_the_lstm_reads_only_what_is_not_settled(bundled: SpamClassifier, monkey
     seen: list[int] = []
     forward = SpamNetwork.forward
 
-    def counted(self: SpamNetwork, ids: torch.Tensor, lengths: torch.Tensor, owners: torch.Tensor, messages: int):  # type: ignore[no-untyped-def]
+    def counted(self: SpamNetwork, ids: Tensor, lengths: Tensor, owners: Tensor, messages: int) -> Tensor:
         seen.append(messages)
         return forward(self, ids, lengths, owners, messages)
 

@@ -25,6 +25,12 @@ FATES = {
 }
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """Says nothing of connections that end early: that is what it is for."""
+
+    def handle_error(self, *_: object) -> None: ...
+
+
 class Chaos:
     """Listens on a free port and passes some requests on."""
 
@@ -78,8 +84,7 @@ class Chaos:
 
             def log_message(self, *_: object) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)
 

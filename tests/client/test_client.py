@@ -160,7 +160,7 @@ def test_bytes_paths_and_messages_get_one_score(url: str, tmp_path: Path) -> Non
         explained = client.predict(raw, explain=True)
         assert explained.shown is not None
         with pytest.raises(TypeError, match="a mail is bytes"):
-            client.predict("mail.eml")  # type: ignore[arg-type]
+            client.predict("mail.eml")  # type: ignore[arg-type]  # the mistake under test
 
 
 @both

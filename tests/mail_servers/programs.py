@@ -16,6 +16,7 @@ def need(*programs: str) -> None:
     """Skip where a program is not installed; .ci/run installs all of them."""
     missing = [name for name in programs if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
+        # Not every system has Debian's packages; .ci/run ends before the tests where one of them cannot be had.
         pytest.skip(f"install {', '.join(missing)} for this test (.ci/run names the Debian packages)")
 
 
