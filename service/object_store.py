@@ -1,12 +1,9 @@
 """A folder in an object store (S3, Google Cloud Storage), through fsspec; whatever goes wrong is an ArtifactError."""
 
-from importlib.util import find_spec
 from typing import Any
 
-from classifier.errors import ArtifactAwayError, ArtifactDeniedError, ArtifactMissingError, ConfigError
+from classifier.errors import ArtifactAwayError, ArtifactDeniedError, ArtifactMissingError
 
-# The package that knows each scheme. fsspec itself comes with torch.
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 # A store that does not answer is told of soon, and asked again at the next look.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 3, "read_timeout": 20, "retries": {"max_attempts": 1}}},
@@ -14,22 +11,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 # What stores call the identity of one writing of an object.
 _STATE = ("ETag", "LastModified", "etag", "generation", "mtime", "size")
-
-
-def check_store_url(url: str) -> None:
-    """Check that this installation can read from a URL.
-
-    Raises:
-        ConfigError: it is of no known scheme, names no bucket, or its package is not installed.
-    """
-    scheme, _, rest = url.partition("://")
-    if scheme not in PACKAGES:
-        known = ", ".join(f"{known}://" for known in ("file", *PACKAGES))
-        raise ConfigError(f"{url!r:.200} is neither a folder nor a URL that begins with one of {known}")
-    if not rest.strip("/"):
-        raise ConfigError(f"{url!r} names no bucket; write {scheme}://bucket/folder")
-    if find_spec(PACKAGES[scheme]) is None:
-        raise ConfigError(f"{scheme}:// needs the package {PACKAGES[scheme]}: pip install 'hamlet[object-store]'")
 
 
 class ObjectStore:

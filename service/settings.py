@@ -9,8 +9,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from classifier.errors import ConfigError
+from classifier.store_urls import check_store_url
 from service.feedback.urls import check_database_url
-from service.object_store import check_store_url
 
 PREFIX = "HAMLET_"
 # Of the Makefile and the tests: where the mail for training lies, and a server for databases that tests make.

@@ -4,14 +4,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from classifier.errors import ConfigError
+from classifier.store_urls import check_store_url
 from training.errors import DataError
-
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 
 
 class StoredFile(NamedTuple):
@@ -31,16 +28,12 @@ def filesystem(url: str) -> Any:
     """Return what reads and writes a URL.
 
     Raises:
-        ConfigError: it is of no known scheme, or its package is not installed.
+        ConfigError: see check_store_url.
     """
-    scheme = url.partition("://")[0]
-    if scheme not in _PACKAGES:
-        raise ConfigError(f"{url!r:.200} is neither a path nor a URL that begins with s3:// or gs://")
-    if find_spec(_PACKAGES[scheme]) is None:
-        raise ConfigError(f"{scheme}:// needs the package {_PACKAGES[scheme]}: pip install 'hamlet[object-store]'")
+    check_store_url(url)
     import fsspec
 
-    return fsspec.filesystem(scheme, use_listings_cache=False)
+    return fsspec.filesystem(url.partition("://")[0], use_listings_cache=False)
 
 
 def stored_files(url: str) -> list[StoredFile]:
