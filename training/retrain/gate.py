@@ -25,7 +25,7 @@ class Limits:
     # Ham called spam, where the champion does no better.
     ham_loss_budget: float = 0.001
     # Spam caught may fall by so much by chance; more, or a fall that is no chance, stops it.
-    recall_margin: float = 0.03
+    recall_margin: float = 0.01
     # (1-ROCA)% on old mail, as a multiple of the champion's; below the floor, which is a few pairs, it does not count.
     forgetting: float = 1.2
     forgetting_floor_percent: float = 0.02
