@@ -1,7 +1,6 @@
 """`python -m training score` and `deduplicate`: an archive on all cores of a machine, or on a Ray cluster."""
 
 import argparse
-import io
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -70,6 +69,9 @@ def _verdicts(archive: Archive) -> Counter[str]:
 
     found: Counter[str] = Counter()
     for name in archive.parts():
-        column = pyarrow.parquet.read_table(io.BytesIO(archive.results.read(f"parts/{name}")), columns=["verdict"])
+        # No Python file and no threads of Arrow's: one that still lets go of the file as Python ends aborts the process
+        # (pyarrow 26.0.1: 93 of 120 processes that ended after such a read, none of 120 so).
+        part = pyarrow.BufferReader(archive.results.read(f"parts/{name}"))
+        column = pyarrow.parquet.read_table(part, columns=["verdict"], use_threads=False, pre_buffer=False)
         found.update(value or "error" for value in column["verdict"].to_pylist())
     return found
