@@ -15,14 +15,29 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from classifier.errors import ConfigError
+
 # Ranks wait for rank 0 while it prepares mail or pretrains, which may take days; torchrun notices one that has died.
 _LONGEST_WAIT = datetime.timedelta(days=14)
+# torchrun keeps one store for all tries, and gloo's addresses stand in it under the same keys at every try. With the
+# second variable rank 0 opens a new store at each.
+_SAME_STORE = "TORCHELASTIC_USE_AGENT_STORE"
+_NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 
 
 def join_ranks() -> bool:
-    """Join the other ranks, where torchrun has started this process; return whether this is a new try after a loss."""
+    """Join the other ranks, where torchrun has started this process; return whether this is a new try after a loss.
+
+    Raises:
+        ConfigError: torchrun may start ranks again, and was not told to let them meet at a new place.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         return False
+    if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(_SAME_STORE) == "True":
+        raise ConfigError(
+            "ranks that are started again would find the addresses of the dead ones and wait for ever: "
+            f"set {_NEW_STORE}=1 in the environment of torchrun, or --max-restarts 0"
+        )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # gloo for what lies in memory, nccl for gradients on GPUs.
