@@ -5,9 +5,12 @@ import logging
 import signal
 import socket
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 
+from service.acceptor import Acceptor
+from service.connection_shares import ConnectionShares
 from service.early_refusal import EarlyRefusal
 from service.http_protocol import limited_protocol
 from service.routers import predict, rspamd
@@ -20,7 +23,12 @@ POLL_S = 0.05
 
 
 class DrainingServer(uvicorn.Server):
-    """Serves until a signal, then drains. A second signal ends it at once."""
+    """Serves until a signal, then drains. A second signal ends it at once.
+
+    `shares` is set where other processes accept on the same sockets.
+    """
+
+    shares: ConnectionShares | None = None
 
     def __init__(self, config: uvicorn.Config, state: ServiceState) -> None:
         super().__init__(config)
@@ -37,6 +45,26 @@ class DrainingServer(uvicorn.Server):
         """Serve until told to stop."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and where others do so too, in fair shares."""
+        if self.shares is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listening in sockets or ():
+            acceptor = Acceptor(listening, self.config.backlog, self.shares, self._protocol, self._connections)
+            self.servers.append(cast(asyncio.Server, acceptor))
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        return cast(
+            asyncio.Protocol,
+            protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state),
+        )
+
+    def _connections(self) -> int:
+        return len(self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first signal. Signals are not raised again afterwards: a clean end is exit 0."""

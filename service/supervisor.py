@@ -19,6 +19,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.channel import Channel, ChannelClosedError, Content
+from service.connection_shares import set_absent, shared_numbers
 from service.errors import ErrorCode
 from service.metrics_folder import metrics_folder
 from service.settings import Settings
@@ -60,6 +61,7 @@ class Supervisor:
         self._version: str | None = None
         self._recorded = True
         self._activating = asyncio.Lock()
+        self._shares = -1  # the descriptor of the workers' numbers of connections
 
     def run(self) -> int:
         """Serve; return 0 when every worker ended cleanly after a signal, else 1."""
@@ -68,7 +70,7 @@ class Supervisor:
             listening = config.bind_socket()
         except SystemExit:  # uvicorn could not bind; it has logged why
             return 1
-        with listening, metrics_folder() as metrics:
+        with listening, metrics_folder() as metrics, shared_numbers(self._settings.workers) as self._shares:
             asyncio.run(self._run(listening, metrics))
         return self._exit_code
 
@@ -122,6 +124,7 @@ class Supervisor:
             code = await worker.process.wait()
             await worker.reading
             self._workers.discard(worker)
+            set_absent(self._shares, number)
             mark_process_dead(worker.process.pid, str(metrics))  # type: ignore[no-untyped-call]  # no types there
             if self._draining.is_set():
                 # Only one that has not begun to serve, and so has accepted nothing, dies of the signal.
@@ -143,7 +146,7 @@ class Supervisor:
     async def _start(self, number: int, listening: socket.socket, metrics: Path, *, is_first: bool) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = (listening.fileno(), theirs.fileno())
+            descriptors = (listening.fileno(), theirs.fileno(), self._shares)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

@@ -10,6 +10,7 @@ from typing import Any
 from classifier.errors import HamletError
 from service.app import create_app
 from service.channel import Channel, ChannelClosedError, Content
+from service.connection_shares import ConnectionShares
 from service.errors import ApiError, ErrorCode, api_error
 from service.logs import configure_logging
 from service.server import DrainingServer, make_server
@@ -26,13 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal, or until the supervisor has gone; return 0 after a clean end.
 
     Args:
-        arguments: the worker's number, the descriptor of the listening socket, that of the channel.
+        arguments: the worker's number, the descriptor of the listening socket, that of the channel, that of the
+            numbers of connections.
     """
-    number, listening, channel = (int(argument) for argument in (sys.argv[1:] if arguments is None else arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    number, listening, channel, shares = (int(argument) for argument in given)
     settings = load_settings()
     set_threads(settings)
     configure_logging(settings.log_level, worker=number)
     worker = Worker(settings, socket.socket(fileno=listening), socket.socket(fileno=channel))
+    worker.server.shares = ConnectionShares(shares, number)
     with asyncio.Runner(loop_factory=worker.server.config.get_loop_factory()) as runner:
         return runner.run(worker.run())
 
