@@ -178,9 +178,9 @@ class SpamClassifier:
     def use_bfloat16(self) -> bool:
         """Score in bfloat16 from now on, where the CPU computes in it; return whether.
 
-        What is not clearly ham or spam is scored again in float32, so that verdicts are those of float32 and no
-        probability moves by much: see classifier.scoring. Where a golden message would leave the tolerance of the
-        self-test all the same, everything stays in float32. `network` is not touched.
+        What is near a threshold is scored again in float32, so that verdicts are those of float32; no probability
+        moves by more than 0.01: see classifier.scoring. Where a golden message would leave the tolerance of the
+        self-test, everything stays in float32. `network` is not touched.
         """
         if not computes_in_bfloat16():
             return False
