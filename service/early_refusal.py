@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from starlette.datastructures import Headers
+from starlette.routing import compile_path
 
 from service.batcher_contract import BatcherError
 from service.deadline import TIMEOUT_HEADER, timeout_s_of
@@ -30,9 +31,10 @@ class EarlyRefusal:
     """
 
     def __init__(self, state: ServiceState, paths: Collection[str]) -> None:
-        """Look at POST to these paths alone."""
+        """Look at POST to these paths alone, which are as routes have them, with names in braces for what varies."""
         self._state = state
-        self._routes = {path.encode("ascii"): path for path in paths}
+        self._routes = {path.encode("ascii"): path for path in paths if "{" not in path}
+        self._patterns = [(compile_path(path)[0], path) for path in paths if "{" in path]
         self._unlogged: Counter[str] = Counter()
 
     def refuse(
@@ -45,7 +47,7 @@ class EarlyRefusal:
             url: the target of the request, percent-encoded as it came.
             headers: names in lower case.
         """
-        route = self._routes.get(url.partition(b"?")[0]) if method == b"POST" else None
+        route = self._route(url) if method == b"POST" else None
         state = self._state
         # Whatever else is in the way is told by the route, in the words that it documents.
         if route is None or state.draining or state.model is None:
@@ -64,6 +66,14 @@ class EarlyRefusal:
         state.metrics.request_finished(route, refusal.status, time.monotonic() - started)
         self._log_soon(route)
         return refusal, {REQUEST_ID_HEADER: request_id_of(given)}
+
+    def _route(self, url: bytes) -> str | None:
+        target = url.partition(b"?")[0]
+        route = self._routes.get(target)
+        if route is None:
+            path = target.decode("ascii", "replace")
+            route = next((template for pattern, template in self._patterns if pattern.match(path)), None)
+        return route
 
     def _log_soon(self, route: str) -> None:
         if not self._unlogged:

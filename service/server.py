@@ -13,7 +13,7 @@ from service.acceptor import Acceptor
 from service.connection_shares import ConnectionShares
 from service.early_refusal import EarlyRefusal
 from service.http_protocol import limited_protocol
-from service.routers import predict, rspamd
+from service.routers import oip, predict, rspamd
 from service.settings import Settings
 from service.state import ServiceState
 
@@ -100,7 +100,7 @@ class DrainingServer(uvicorn.Server):
 
 def make_server(app: object, state: ServiceState, settings: Settings) -> DrainingServer:
     """Return a server for an app, not started."""
-    early = EarlyRefusal(state, (*predict.PATHS, rspamd.CHECK_PATH))
+    early = EarlyRefusal(state, (*predict.PATHS, rspamd.CHECK_PATH, *oip.INFER_PATHS))
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's own union of ASGI types is private
         host=settings.host,

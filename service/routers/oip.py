@@ -38,6 +38,7 @@ PLATFORM = "hamlet_pytorch"
 
 # Each route of a model is there twice: with its version, and without for the one in service.
 MODEL, VERSION = "/models/{model_name}", "/models/{model_name}/versions/{version}"
+INFER_PATHS = f"/v2{MODEL}/infer", f"/v2{VERSION}/infer"
 _INFER_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {}, "application/octet-stream": {}}}
 }

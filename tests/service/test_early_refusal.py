@@ -97,6 +97,19 @@ async def test_a_full_service_refuses_before_the_body_comes(classifier: FakeClas
         assert 'hamlet_rejected_total{reason="messages"} 1.0' in text
 
 
+@pytest.mark.parametrize("model", ["hamlet", "hamlet/versions/2026.1.1-abcdef"])
+async def test_the_inference_protocol_is_refused_in_its_words(classifier: FakeClassifier, model: str) -> None:
+    """Whatever model is named: a full service has not looked yet."""
+    headers_alone = request(b"{}", path=f"/v2/models/{model}/infer?x=1")[:-2]
+    async with full(classifier) as (port, state), sent(port, headers_alone) as (reader, _):
+        status, headers, body = await answer(reader)
+        assert (status, list(json.loads(body))) == (429, ["error"])
+        assert int(headers["retry-after"]) >= 1
+        text = state.metrics.render().decode()
+        template = model.replace("hamlet", "{model_name}").replace("2026.1.1-abcdef", "{version}")
+        assert f'hamlet_requests_total{{code="429",route="/v2/models/{template}/infer"}} 1.0' in text
+
+
 async def test_the_connection_goes_on_after_a_refusal(classifier: FakeClassifier) -> None:
     """The body of what was refused is read over, and what comes next on the connection is answered as its own."""
     async with full(classifier) as (port, state), sent(port, request(b"a" * 200_000)) as (reader, writer):
