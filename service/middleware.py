@@ -1,9 +1,9 @@
 """Plain ASGI middleware: what every request gets, whatever its route."""
 
 import logging
+import random
 import re
 import time
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -120,4 +120,4 @@ def check_request_size(size_bytes: int, max_bytes: int) -> None:
 def request_id_of(headers: Headers) -> str:
     """Return the id that the client gave, if it is short and plain, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
