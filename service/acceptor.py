@@ -54,21 +54,26 @@ class Acceptor:
         await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             self._shares.set(self._open_now())
             await self._something_waits()
             await self._let_others_go_first()
             try:
-                connection, _ = self._listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+                await self._take_one()
+            except (BlockingIOError, ConnectionError):
                 continue  # another worker was first, or the client has gone
             except OSError as error:
                 log.error("cannot accept a connection: %s", error)
                 await asyncio.sleep(_OUT_OF_DESCRIPTORS_S)
-                continue
+
+    async def _take_one(self) -> None:
+        connection, _ = self._listening.accept()
+        try:
             connection.setblocking(False)
-            await loop.connect_accepted_socket(self._connect, connection)
+            await asyncio.get_running_loop().connect_accepted_socket(self._connect, connection)
+        except BaseException:
+            connection.close()
+            raise
 
     async def _something_waits(self) -> None:
         loop = asyncio.get_running_loop()
