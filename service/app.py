@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.errors import install_error_handlers
+from service.hot_paths import HotPaths
 from service.lifespan import lifespan
 from service.middleware import BodyLimit, RequestContext
 from service.model_folder import LoadClassifier, load_version
@@ -55,6 +56,7 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.
+    app.add_middleware(HotPaths, state=state)
     app.add_middleware(BodyLimit, state=state)
     app.add_middleware(RequestContext, state=state)
     return app
