@@ -67,6 +67,7 @@ class LocalJudge:
         except ModuleNotFoundError as error:
             raise ConfigError(f"without --url this needs {error.name}: pip install 'hamlet[classifier]'") from error
         self._classifier = SpamClassifier.load(active_folder(models or bundled_models()))
+        self._classifier.use_bfloat16()  # as the service does, and to the same scores
 
     def judge(self, mails: Iterable[bytes]) -> Iterator[Judged | NotJudged]:
         """Score in batches."""

@@ -34,8 +34,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.fixture(scope="module")
 def classifier() -> SpamClassifier:
-    """The same model, without a service around it."""
-    return SpamClassifier.load(active_folder(Path(os.environ.get("HAMLET_MODELS") or bundled_models())))
+    """The same model, without a service around it, in the same arithmetic."""
+    classifier = SpamClassifier.load(active_folder(Path(os.environ.get("HAMLET_MODELS") or bundled_models())))
+    classifier.use_bfloat16()
+    return classifier
 
 
 def test_a_score_over_http_is_the_score_of_the_classifier(service: Process, classifier: SpamClassifier) -> None:

@@ -70,5 +70,6 @@ def _score(classifier: SpamClassifier, golden: GoldenMessage) -> float:
 
 
 def scores(classifier: SpamClassifier) -> list[float]:
-    """Return the probabilities of MAILS."""
+    """Return the probabilities of MAILS, in the arithmetic of the service."""
+    classifier.use_bfloat16()
     return [one.probability for one in classifier.score([classifier.prepare(raw) for raw in MAILS])]
