@@ -1,7 +1,8 @@
 """Token ids to logits, as cheaply as they can be had without another verdict.
 
 The wide half weighs every message. Where the verdict is settled with that, whatever the deep half might say, the LSTM
-does not read it. The rest it reads in bfloat16 where that is asked for, and again in float32 what is then near a threshold, so that no verdict changes.
+does not read it. The rest it reads in bfloat16 where that is asked for, and again in float32 what is then near a
+threshold, so that no verdict changes.
 """
 
 import copy
