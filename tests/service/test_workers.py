@@ -127,7 +127,12 @@ def test_a_worker_whose_batch_never_ends_is_replaced(versions: Versions, tmp_pat
     with Process(tmp_path / "stderr", **settings) as process, ThreadPoolExecutor(1) as pool:
         process.wait_until(process.workers_serve)
         before = process.worker_pids()
-        work = pool.submit(process.scores, [b"Subject: long\n\n" + b"so many words " * 400] * 256)
+
+        def keep_busy() -> None:  # one request may be done before anybody looks, which is once a second
+            while process.worker_pids() == before:
+                process.scores([b"Subject: long\n\n" + b"so many words " * 400] * 256)
+
+        work = pool.submit(keep_busy)
         process.wait_until(lambda: process.worker_pids() != before)
         assert "has been busy for" in process.log.read_text()
         process.wait_until(lambda: process.fresh_get("/health/ready").status_code == 200)
