@@ -62,7 +62,7 @@ class Acceptor:
                 await self._take_one()
             except (BlockingIOError, ConnectionError):
                 continue  # another worker was first, or the client has gone
-            except OSError as error:
+            except Exception as error:  # a worker that accepts no more would look alive
                 log.error("cannot accept a connection: %s", error)
                 await asyncio.sleep(_OUT_OF_DESCRIPTORS_S)
 

@@ -2,31 +2,24 @@
 
 import contextlib
 import mmap
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
 
 _NUMBER_BYTES = 8
 _ABSENT = -1
-_ABSENT_BYTES = _ABSENT.to_bytes(_NUMBER_BYTES, sys.byteorder, signed=True)
 
 
 @contextlib.contextmanager
 def shared_numbers(workers: int) -> Iterator[int]:
     """Yield the descriptor of a file without a name for so many workers, all absent: it is what they are given."""
     with tempfile.TemporaryFile(buffering=0) as file:
-        file.write(_ABSENT_BYTES * workers)
+        file.write(_ABSENT.to_bytes(_NUMBER_BYTES, sys.byteorder, signed=True) * workers)
         yield file.fileno()
 
 
-def set_absent(descriptor: int, number: int) -> None:
-    """Tell that a worker, counted from 1, accepts no more."""
-    os.pwrite(descriptor, _ABSENT_BYTES, _NUMBER_BYTES * (number - 1))
-
-
 class ConnectionShares:
-    """One worker's view."""
+    """The numbers, as one worker sees them, or the supervisor in its place."""
 
     def __init__(self, descriptor: int, number: int) -> None:
         """Open what `shared_numbers` made, for the worker with this number, counted from 1."""

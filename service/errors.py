@@ -123,6 +123,10 @@ class ClientGoneError(Exception):
     """The client hung up; there is nobody to answer."""
 
 
+# Whatever is raised on purpose.
+REFUSALS: tuple[type[Exception], ...] = (ApiError, *CODES)
+
+
 def api_error(error: Exception) -> ApiError:
     """Turn anything raised on purpose into an ApiError; a surprise becomes `internal_error`."""
     if isinstance(error, ApiError):
@@ -218,8 +222,7 @@ def install_error_handlers(app: FastAPI) -> None:
         invalid = ApiError(ErrorCode.INVALID_REQUEST, f"{first['msg']}.", field=field)
         return error_response(invalid, request.scope["path"])
 
-    app.add_exception_handler(ApiError, answer)
-    for kind in CODES:
+    for kind in REFUSALS:
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_validation)

@@ -6,17 +6,14 @@ the threads that parse and score. FastAPI has the same routes, for its OpenAPI d
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from fastapi.security.utils import get_authorization_scheme_param
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.deadline import TIMEOUT_HEADER, timeout_s_of
-from service.errors import CODES, ApiError, api_error, error_response
-from service.keys import AS_BEARER, check_key
+from service.deadline import TIMEOUT_HEADER
+from service.dependencies import get_deadline
+from service.errors import REFUSALS, api_error, error_response
+from service.keys import bearer, require_key
 from service.routers import predict
 from service.state import ServiceState
-
-# What FastAPI's error handlers make an answer of too.
-_REFUSALS: tuple[type[Exception], ...] = (ApiError, *CODES)
 
 
 class HotPaths:
@@ -38,14 +35,9 @@ class HotPaths:
         scope["route"] = route  # for the log and the metrics
         state, request = self._state, Request(scope, receive)
         try:
-            check_key(state.settings, _bearer(request), AS_BEARER)
-            timeout_s = timeout_s_of(request.headers.get(TIMEOUT_HEADER), state.settings.request_timeout_ms)
-            response = await route.endpoint(request, state, state.clock.now() + timeout_s)
-        except _REFUSALS as error:
+            await require_key(state, await bearer(request))
+            deadline = await get_deadline(state, request.headers.get(TIMEOUT_HEADER))
+            response = await route.endpoint(request, state, deadline)
+        except REFUSALS as error:
             response = error_response(api_error(error), scope["path"])
         await response(scope, receive, send)
-
-
-def _bearer(request: Request) -> str | None:
-    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
-    return key if scheme.lower() == "bearer" and key else None

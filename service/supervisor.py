@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.channel import Channel, ChannelClosedError, Content
-from service.connection_shares import set_absent, shared_numbers
+from service.connection_shares import ConnectionShares, shared_numbers
 from service.errors import ErrorCode
 from service.metrics_folder import metrics_folder
 from service.settings import Settings
@@ -124,7 +124,7 @@ class Supervisor:
             code = await worker.process.wait()
             await worker.reading
             self._workers.discard(worker)
-            set_absent(self._shares, number)
+            ConnectionShares(self._shares, number).leave()
             mark_process_dead(worker.process.pid, str(metrics))  # type: ignore[no-untyped-call]  # no types there
             if self._draining.is_set():
                 # Only one that has not begun to serve, and so has accepted nothing, dies of the signal.

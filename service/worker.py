@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = load_settings()
     set_threads(settings)
     configure_logging(settings.log_level, worker=number)
-    worker = Worker(settings, socket.socket(fileno=listening), socket.socket(fileno=channel))
-    worker.server.shares = ConnectionShares(shares, number)
+    sockets = socket.socket(fileno=listening), socket.socket(fileno=channel)
+    worker = Worker(settings, *sockets, ConnectionShares(shares, number))
     with asyncio.Runner(loop_factory=worker.server.config.get_loop_factory()) as runner:
         return runner.run(worker.run())
 
@@ -44,10 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Worker:
     """The service, and its talk with the supervisor."""
 
-    def __init__(self, settings: Settings, listening: socket.socket, channel: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, listening: socket.socket, channel: socket.socket, shares: ConnectionShares
+    ) -> None:
         app = create_app(settings)
         self.state: ServiceState = app.state.service
         self.server: DrainingServer = make_server(app, self.state, settings)
+        self.server.shares = shares
         self._listening = listening
         self._channel_end = channel
         self._told: tuple[str | None, bool] | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from service.state import ServiceState
 from tests.service.conftest import OpenApp
@@ -44,11 +45,20 @@ def requests_to(state: ServiceState, path: str) -> float:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-async def test_both_ways_give_one_answer(open_app: OpenApp, name: str) -> None:
+async def test_both_ways_give_one_answer(open_app: OpenApp, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Status, headers and body, and the place in the metrics; whatever is wrong with the request."""
     path, body, headers, status = REQUESTS[name]
+    long_ways = []
+    handle = APIRoute.handle
+
+    async def counted(route: APIRoute, *asgi: Any) -> None:
+        long_ways.append(route.path)
+        await handle(route, *asgi)
+
+    monkeypatch.setattr(APIRoute, "handle", counted)
     async with open_app(api_keys=(KEY,), max_message_bytes=200) as (client, state):
         short = await ask(client, path, body, headers)
-        assert short[0] == status, short
+        assert (short[0], long_ways) == (status, []), short
         assert short == await ask(client, f"{path}?x=1", body, headers)
+        assert long_ways == [path]
         assert requests_to(state, path) == 2
