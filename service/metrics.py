@@ -113,7 +113,7 @@ class Metrics:
             return self.registry
         self.refresh()
         registry = CollectorRegistry()
-        registry.register(_AllWorkers(None, self._shared_folder))  # type: ignore[no-untyped-call]  # no types there
+        registry.register(_AllWorkers(None, self._shared_folder))  # type: ignore[no-untyped-call]  # its base is untyped
         return registry
 
     def watch(
@@ -188,7 +188,7 @@ class _AllWorkers(MultiProcessCollector):
     """The metrics of all workers, without the models that no worker has in service any more."""
 
     def collect(self) -> Iterator[Metric]:
-        for metric in super().collect():  # type: ignore[no-untyped-call]  # no types there
+        for metric in super().collect():  # type: ignore[no-untyped-call]  # of prometheus_client, which has no types there
             if metric.name == "hamlet_model_info":
                 metric.samples = [sample for sample in metric.samples if sample.value]
             yield metric

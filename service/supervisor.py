@@ -125,7 +125,7 @@ class Supervisor:
             await worker.reading
             self._workers.discard(worker)
             ConnectionShares(self._shares, number).leave()
-            mark_process_dead(worker.process.pid, str(metrics))  # type: ignore[no-untyped-call]  # no types there
+            mark_process_dead(worker.process.pid, str(metrics))
             if self._draining.is_set():
                 # Only one that has not begun to serve, and so has accepted nothing, dies of the signal.
                 if code not in (0, -signal.SIGTERM):

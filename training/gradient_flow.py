@@ -54,7 +54,7 @@ def gradient_norms(network: SpamNetwork | LastState, token_ids_WT: Tensor) -> li
     handle.remove()
     targets = (torch.arange(sequences) % 2).float()
     loss = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    loss.backward()
     gradients = [embedded.grad for embedded in embedded_WTE if embedded.grad is not None]
     gradient_WTE = gradients[0] if len(gradients) == 1 else gradients[0] + gradients[1].flip(1)
     norm_T = gradient_WTE.norm(dim=2).mean(0)

@@ -85,7 +85,7 @@ def _accuracy(network: SpamNetwork | LastState, lag: int, steps: int, random: to
         token_ids_WT, labels_W = draw(lag, lag + _BEFORE, _SEQUENCES, random)
         loss = nn.functional.binary_cross_entropy_with_logits(_logits(network, token_ids_WT), labels_W)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
     with torch.inference_mode():

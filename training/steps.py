@@ -39,7 +39,7 @@ class Stepper:
             group["lr"] = self._config.learning_rate * self._schedule(progress.step)
         progress.step += 1
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip_norm))
         value = float(loss.detach()) if value is None else value
         if not (math.isfinite(value) and math.isfinite(norm)):

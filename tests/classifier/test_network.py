@@ -95,7 +95,7 @@ def test_it_overfits_eight_messages() -> None:
     for _ in range(60):
         loss = nn.functional.binary_cross_entropy_with_logits(score_batch(net, batch, CPU), targets)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         assert all(parameter.grad is not None for parameter in net.parameters())
         optimiser.step()
     assert loss.item() < 0.01
