@@ -37,7 +37,7 @@ class AdaptConfig:
     # So much does a message of the mailbox count; one of the old mail counts 1.
     mailbox_weight: float = 3.0
     # Prior variance of the change of a weight; the smaller, the closer to the model that it starts from.
-    variance: float = 100.0
+    variance: float = 400.0
 
     def __post_init__(self) -> None:
         for name in ("mailbox_weight", "variance"):

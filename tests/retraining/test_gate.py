@@ -49,6 +49,16 @@ def test_losing_recall_stops_it() -> None:
     assert any("of the spam was caught, now" in check.words for check in checks)
 
 
+@pytest.mark.parametrize(("missed", "stops"), [(1, None), (2, "spam caught, old mail")])
+def test_one_spam_of_few_says_nothing(missed: int, stops: str | None) -> None:
+    """Where fewer than a hundred judge, one more that is missed is already past the margin; two stop it."""
+    test = mail(60, 700)
+    candidate = scored(test, missed=0)
+    old_spam = np.flatnonzero(test.is_spam_N & ~test.is_feedback_N)
+    candidate.probabilities_N[old_spam[:missed]] = 0.5
+    assert failed(judge(test, scored(test, missed=0), candidate, LIMITS)) == stops
+
+
 def test_losing_ham_stops_it_unless_the_champion_loses_as_much() -> None:
     """The budget counts, and where it is broken already nothing may get worse."""
     test = mail()

@@ -24,7 +24,7 @@ class Limits:
     fewest: int = 20
     # Ham called spam, where the champion does no better.
     ham_loss_budget: float = 0.001
-    # Spam caught may fall by so much by chance; more, or a fall that is no chance, stops it.
+    # Spam caught may fall by so much by chance, or by one message; more, or a fall that is no chance, stops it.
     recall_margin: float = 0.01
     # (1-ROCA)% on old mail, as a multiple of the champion's; below the floor, which is a few pairs, it does not count.
     forgetting: float = 1.2
@@ -121,9 +121,9 @@ def _recall(kind: str, is_spam: IsSpam, before: Scored, after: Scored, limits: L
     """Spam caught at each model's own threshold; with ham enough, at the budget too."""
     old, new = before.spam_N[is_spam], after.spam_N[is_spam]
     low, high = _interval(new.astype(float) - old.astype(float))
-    change = _mean(new) - _mean(old)
+    fewer = int(old.sum()) - int(new.sum())
     words = f"{_mean(old):.1%} of the spam was caught, now {_mean(new):.1%} (change {low:+.1%} to {high:+.1%})"
-    passed = change >= -limits.recall_margin and high >= 0
+    passed = fewer <= max(1, limits.recall_margin * len(old)) and high >= 0
     if (~is_spam).sum() * limits.ham_loss_budget >= 1:
         at_budget = [spam_caught(each.probabilities_N, is_spam, limits.ham_loss_budget) for each in (before, after)]
         measure = _difference(lambda scores, labels: spam_caught(scores, labels, limits.ham_loss_budget))
