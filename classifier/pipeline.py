@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
-from classifier.encoding import EncodingConfig, PreparedMessage, bucketed, select_tokens
+from classifier.encoding import EncodingConfig, PreparedMessage, bucketed
 from classifier.errors import ArtifactCorruptError, SelfTestError
 from classifier.explanation import Weights, logit_of_nothing, token_weights
 from classifier.message import MailFields, ParseLimits, read_mail
 from classifier.network import computes_in_bfloat16
+from classifier.reader import MailReader
 from classifier.reasons import ExplainableMessage, WeighedMessage, explainable
 from classifier.scoring import Scorer
-from classifier.text import message_text
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 from classifier.verdict import Thresholds, Verdict
 from classifier.wide_and_deep import WideAndDeep
@@ -45,8 +45,7 @@ class SpamClassifier:
 
     def __init__(self, artifact: Artifact, *, limits: ParseLimits | None = None) -> None:
         self._artifact = artifact
-        self._limits = limits or ParseLimits()
-        self._tokenizer = TextTokenizer.from_json(artifact.tokenizer_json)
+        self._reader = MailReader(artifact.tokenizer_json, artifact.encoding, limits or ParseLimits())
         self._network = WideAndDeep.of_sizes(artifact.network, artifact.ngrams)
         try:
             self._network.load_state_dict({name: tensor.float() for name, tensor in artifact.weights.items()})
@@ -85,7 +84,12 @@ class SpamClassifier:
 
     @property
     def tokenizer(self) -> TextTokenizer:
-        return self._tokenizer
+        return self._reader.tokenizer
+
+    @property
+    def reader(self) -> MailReader:
+        """What `prepare` uses; another process may have its own."""
+        return self._reader
 
     @property
     def network(self) -> WideAndDeep:
@@ -106,13 +110,11 @@ class SpamClassifier:
         Raises:
             MessageError: there is nothing in it to score. Broken mail does not raise.
         """
-        message = read_mail(mail, self._limits)
-        token_ids, truncated = select_tokens(self._tokenizer.encode(message_text(message)), self.encoding)
-        return PreparedMessage(token_ids, truncated, message.defects)
+        return self._reader.prepare(mail)
 
     def prepare_to_explain(self, mail: bytes | MailFields) -> ExplainableMessage:
         """As `prepare`, for `weigh`; takes several times as long."""
-        return explainable(read_mail(mail, self._limits), self._tokenizer, self.encoding)
+        return explainable(read_mail(mail, self._reader.limits), self.tokenizer, self.encoding)
 
     def weigh(self, prepared: Sequence[ExplainableMessage]) -> list[WeighedMessage]:
         """Weigh the tokens of messages by how far each moves the log-odds of the probability; in order."""

@@ -1,4 +1,4 @@
-"""From the bytes of a JSON request to mails; runs in the parse threads because bodies may be large."""
+"""From the bytes of a JSON request to mails; what is large is decoded in a parse thread."""
 
 import base64
 import binascii

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from classifier.reasons import Explanation
 from classifier.verdict import Thresholds, Verdict
+from service.parsing.jobs import Reader
 
 
 class Prepared(Protocol):
@@ -69,6 +70,10 @@ class Classifier(Protocol):
     @property
     def max_tokens(self) -> int:
         """Tokens that the model reads of one message."""
+
+    @property
+    def reader(self) -> Reader | None:
+        """What another process may prepare with as `prepare` does; None where it has to be done here."""
 
     def prepare(self, mail: Any) -> Any:
         """Turn `bytes` or `MailFields` into what `score` takes; raises MessageError."""

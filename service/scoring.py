@@ -1,42 +1,27 @@
-"""From the mails of one request to their scores: parse in threads, then batch with everybody else's."""
+"""From the mails of one request to their scores: parse, then batch with everybody else's."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
-from classifier.errors import MessageError
-from classifier.message import MailFields
 from classifier.reasons import Explanation
 from service.batcher import Batcher
 from service.batcher_contract import BatcherError, Outcome
 from service.clock import Clock
-from service.errors import ApiError, ErrorCode, api_error
+from service.errors import ApiError, api_error
 from service.metrics import Metrics
 from service.models import ActiveModel, Prepared, Score, Weighed
+from service.parsing.parser import Mail, Parser
 from service.predictor import Answer, Work
 
 log = logging.getLogger(__name__)
 
-Returned = TypeVar("Returned")
-
-# One trip to a parse thread takes this much, so that a request of 256 large mails shares the threads with others.
+# One trip to the parser takes this much, so that a request of 256 large mails shares it with others.
 CHUNK_MESSAGES = 16
 CHUNK_BYTES = 256 * 1024
-# A message that is to be explained takes as long as so many that are not, in a parse thread and with the model
+# A message that is to be explained takes as long as so many that are not, when it is parsed and with the model
 # (docs/reasons.md).
 EXPLAINED_COSTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """One mail of a request, not decoded yet: what it weighs, and how to get it (in a parse thread)."""
-
-    size_bytes: int
-    read: Callable[[], bytes | MailFields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +42,6 @@ class ScoredRequest:
     results: list[Scored | ApiError]
     queue_s: float
     inference_s: float
-
-
-class Parser:
-    """The threads in which bodies are decoded and mails are parsed; the event loop never does either."""
-
-    def __init__(self, threads: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="parse")
-
-    async def run(self, job: Callable[[], Returned]) -> Returned:
-        """Run a job in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
-
-    def stop(self) -> None:
-        """Let the threads end after the jobs that they run."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 class Scoring:
@@ -110,7 +80,7 @@ class Scoring:
             prepared: list[Prepared | ApiError] = []
             cost = EXPLAINED_COSTS if explain else 1
             for chunk in _chunks(mails, CHUNK_MESSAGES // cost):
-                prepared += await self._parser.run(partial(_prepare, model, chunk, explain))
+                prepared += await self._parser.prepare(model, chunk, explain=explain)
             self._metrics.parse_seconds.observe(self._clock.now() - parse_started)
             works = [
                 (Work(model, one, explain), cost * one.tokens) for one in prepared if not isinstance(one, ApiError)
@@ -158,22 +128,3 @@ def _told(result: Scored | ApiError) -> Scored | ApiError:
     if isinstance(result, ApiError) or result.weighed is None:
         return result
     return replace(result, explanation=result.weighed.explanation())
-
-
-def _prepare(model: ActiveModel, chunk: list[Mail], explain: bool) -> list[Prepared | ApiError]:
-    """Decode, parse and tokenise; what is wrong with one mail is its result and nobody else's."""
-    prepare = model.classifier.prepare_to_explain if explain else model.classifier.prepare
-    prepared: list[Prepared | ApiError] = []
-    for mail in chunk:
-        try:
-            prepared.append(prepare(mail.read()))
-        except ApiError as error:
-            prepared.append(error)
-        except MessageError as error:
-            known = error.code in ErrorCode.__members__.values()
-            prepared.append(ApiError(ErrorCode(error.code) if known else ErrorCode.MESSAGE_ERROR, str(error)))
-        except Exception as error:
-            log.error("a message could not be prepared", exc_info=error)
-            failed = "The service failed to read this message; its neighbours are not affected."
-            prepared.append(ApiError(ErrorCode.PREDICTION_FAILED, failed))
-    return prepared

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from classifier.errors import ConfigError
 from classifier.store_urls import check_store_url
+from classifier.threads import available_cores
 from service.feedback.urls import check_database_url
 
 PREFIX = "HAMLET_"
@@ -98,11 +99,16 @@ class Settings(BaseSettings):
     inference_threads: int = Field(
         1, ge=1, description="Threads of one inference; one is fastest for a network of the bundled size."
     )
+    parse_process: bool | None = Field(
+        None,
+        description="Whether each worker parses in a process of its own; without it, where there are more cores than "
+        "workers.",
+    )
     parse_threads: int = Field(
         1,
         ge=1,
-        description="Threads that parse and tokenise messages; more let small ones pass a large one, "
-        "and refusals come later.",
+        description="Threads that parse large messages, those to be explained, and all of them where no process does; "
+        "more let small ones pass a large one, and refusals come later.",
     )
     rspamd_reject: bool = Field(
         False, description="Tell mail servers that speak rspamd's protocol to reject spam, not only to mark it."
@@ -122,6 +128,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(key.strip() for key in value.split(",") if key.strip())
         return value
+
+    @property
+    def has_parse_process(self) -> bool:
+        """Whether each worker has a process that parses."""
+        return available_cores() > self.workers if self.parse_process is None else self.parse_process
 
     @field_validator("models", "models_cache", "database_url", mode="before")
     @classmethod

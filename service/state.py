@@ -18,8 +18,10 @@ from service.feedback.store import FeedbackStore
 from service.metrics import Metrics
 from service.model_folder import LoadClassifier, model_versions
 from service.models import ActiveModel
+from service.parsing.parser import Parser
+from service.parsing.process import ParseProcess
 from service.predictor import Answer, Predictor, Work
-from service.scoring import Parser, Scoring
+from service.scoring import Scoring
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class ServiceState:
             lookahead_batches=settings.lookahead_batches,
         )
         self.batcher: Batcher[Work, Answer] = Batcher(self.predictor.score, limits, self.metrics, self.clock)
-        self.parser = Parser(settings.parse_threads)
+        process = ParseProcess(settings.stall_s) if settings.has_parse_process else None
+        self.parser = Parser(settings.parse_threads, process)
         self.scoring = Scoring(self.parser, self.batcher, self.metrics, self.clock)
         self.models = model_versions(settings, load)
         self.activation = Activation(self.models, self.predictor, self.metrics, self.batcher.estimate.reset)
@@ -98,7 +101,7 @@ class ServiceState:
         await self.feedback.stop()
         await self.batcher.stop()
         self.predictor.stop()
-        self.parser.stop()
+        await self.parser.stop()
 
     async def _load_model(self) -> None:
         try:

@@ -16,6 +16,7 @@ from service.dependencies import Deadline, State, read_body, require_content_typ
 from service.errors import ApiError, ErrorCode
 from service.keys import require_key
 from service.models import ActiveModel
+from service.parsing.parser import Mail
 from service.routers.oip_tensors import (
     HEADER_LENGTH,
     INPUTS,
@@ -27,7 +28,7 @@ from service.routers.oip_tensors import (
 )
 from service.routers.predict import DECODE_AT_ONCE_BYTES
 from service.routers.responses import json_response, refusals
-from service.scoring import Mail, Scored
+from service.scoring import Scored
 from service.state import ServiceState
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])

@@ -12,9 +12,10 @@ from service.dependencies import Deadline, State, read_body, require_content_typ
 from service.errors import ApiError, ErrorCode
 from service.keys import require_key
 from service.models import ActiveModel
+from service.parsing.parser import Mail
 from service.routers.responses import json_response, refusals
 from service.schemas import MessageIn, PredictRequest, PredictResponse, RawPredictResponse
-from service.scoring import Mail, Scored, ScoredRequest
+from service.scoring import Scored, ScoredRequest
 from service.state import ServiceState
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["predict"])

@@ -17,11 +17,11 @@ from service.feedback.report import Label
 from service.keys import require_admin_password, require_password
 from service.learning import TOO_LATE, learn_mail
 from service.models import ActiveModel
+from service.parsing.parser import Mail
 from service.routers.responses import json_response
 from service.rspamd import reply
 from service.rspamd.request import NoMessageError, decompressed, message_id, refuse_other_places, reporter
 from service.rspamd.scale import Choices
-from service.scoring import Mail
 from service.state import ServiceState
 
 # The protocol is rspamd's, and documented there: it stays out of our own OpenAPI document.

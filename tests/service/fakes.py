@@ -53,6 +53,7 @@ class FakeClassifier:
     card: dict[str, Any] = field(default_factory=lambda: {"measures": {"auc": 0.99}})
     max_tokens: int = 512
     may_score: threading.Event = field(default_factory=threading.Event)
+    reader: None = None
 
     def __post_init__(self) -> None:
         self.may_score.set()
