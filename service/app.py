@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from service.errors import install_error_handlers
 from service.hot_paths import HotPaths
@@ -20,7 +21,13 @@ API_VERSION = "1"
 
 
 class HamletApp(FastAPI):
-    """FastAPI, with the schemas of the bodies that it does not read itself."""
+    """FastAPI, with a short way past it, and the schemas of the bodies that it does not read itself."""
+
+    hot_paths: HotPaths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        await (self.hot_paths if self.hot_paths.leads(scope) else super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -52,11 +59,11 @@ def create_app(settings: Settings, load: LoadClassifier = load_version) -> FastA
         redoc_url=None,
     )
     app.state.service = state = ServiceState(settings, load)
+    app.hot_paths = HotPaths(state)
     for part in (predict, feedback, models, health, metrics, oip, page, rspamd):
         app.include_router(part.router)
     install_error_handlers(app)
     # The last one added is the first to see a request.
-    app.add_middleware(HotPaths, state=state)
     app.add_middleware(BodyLimit, state=state)
     app.add_middleware(RequestContext, state=state)
     return app

@@ -4,8 +4,8 @@ All of it is `async def`: FastAPI runs a plain function in a pool of threads, wh
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
+from types import TracebackType
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -45,16 +45,25 @@ async def get_deadline(
 Deadline = Annotated[float, Depends(get_deadline)]
 
 
-@contextlib.asynccontextmanager
-async def within(deadline: float, state: ServiceState, sentence: str = TOO_LATE) -> AsyncIterator[None]:
-    """Cancel what is inside when the deadline passes and raise deadline_exceeded with a sentence."""
-    try:
-        async with asyncio.timeout(max(deadline - state.clock.now(), 0)) as limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise ApiError(ErrorCode.DEADLINE_EXCEEDED, sentence) from None
+class within:
+    """Cancel what is inside the `async with` when the deadline passes, and raise deadline_exceeded with a sentence."""
+
+    __slots__ = ("_limit", "_sentence")
+
+    def __init__(self, deadline: float, state: ServiceState, sentence: str = TOO_LATE) -> None:
+        self._limit = asyncio.timeout(max(deadline - state.clock.now(), 0))
+        self._sentence = sentence
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, at)
+        except TimeoutError:
+            raise ApiError(ErrorCode.DEADLINE_EXCEEDED, self._sentence) from None
 
 
 def require_content_type(request: Request, *accepted: str) -> None:
@@ -102,19 +111,24 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Returned]) -> 
     Raises:
         ClientGoneError: the client hung up.
     """
-    task = asyncio.create_task(work)
-    watcher = asyncio.create_task(_disconnected(request))
+    task = asyncio.current_task()
+    assert task is not None
+    is_gone = False
+
+    async def watch() -> None:
+        nonlocal is_gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
     try:
-        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGoneError
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if is_gone:
+            task.uncancel()
+            raise ClientGoneError from None
+        raise
     finally:
-        for one in (task, watcher):
-            one.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        watcher.cancel()

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from starlette.datastructures import Headers
 from starlette.routing import compile_path
 
 from service.batcher_contract import BatcherError
@@ -19,6 +18,8 @@ from service.middleware import REQUEST_ID_HEADER, request_id_of
 from service.state import ServiceState
 
 log = logging.getLogger("service.access")
+
+_TIMEOUT_NAME, _REQUEST_ID_NAME = (name.lower().encode("ascii") for name in (TIMEOUT_HEADER, REQUEST_ID_HEADER))
 
 # A line for each refusal would cost more than the refusal: one a period says how many there were.
 LOG_EVERY_S = 1.0
@@ -53,9 +54,9 @@ class EarlyRefusal:
         if route is None or state.draining or state.model is None:
             return None
         started = time.monotonic()
-        given = Headers(raw=list(headers))
+        given = dict(headers)
         try:
-            timeout_s = timeout_s_of(given.get(TIMEOUT_HEADER), state.settings.request_timeout_ms)
+            timeout_s = timeout_s_of(_text(given.get(_TIMEOUT_NAME)), state.settings.request_timeout_ms)
             state.batcher.check_room(1, state.clock.now() + timeout_s)
         except BatcherError as error:
             refusal = api_error(error)
@@ -65,7 +66,7 @@ class EarlyRefusal:
             return None
         state.metrics.request_finished(route, refusal.status, time.monotonic() - started)
         self._log_soon(route)
-        return refusal, {REQUEST_ID_HEADER: request_id_of(given)}
+        return refusal, {REQUEST_ID_HEADER: request_id_of(_text(given.get(_REQUEST_ID_NAME)))}
 
     def _route(self, url: bytes) -> str | None:
         target = url.partition(b"?")[0]
@@ -84,3 +85,7 @@ class EarlyRefusal:
         for route, requests in self._unlogged.items():
             log.info("refused for lack of room", extra={"fields": {"route": route, "requests": requests}})
         self._unlogged.clear()
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -95,6 +96,12 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+        # What every message asks for is found once.
+        self._requests_of = cache(self.requests.labels)
+        self._request_seconds_of = cache(self.request_seconds.labels)
+        self._predictions_of = cache(self.predictions.labels)
+        self._spam_probability_of = cache(self.spam_probability.labels)
+
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""
         return generate_latest(self._of_all_workers())
@@ -138,13 +145,13 @@ class Metrics:
 
     def request_finished(self, route: str, code: int, seconds: float) -> None:
         """Count an answered request under its route template."""
-        self.requests.labels(route, str(code)).inc()
-        self.request_seconds.labels(route).observe(seconds)
+        self._requests_of(route, str(code)).inc()
+        self._request_seconds_of(route).observe(seconds)
 
     def message_scored(self, verdict: str, probability: float, version: str) -> None:
         """Count one verdict."""
-        self.predictions.labels(verdict).inc()
-        self.spam_probability.labels(version).observe(probability)
+        self._predictions_of(verdict).inc()
+        self._spam_probability_of(version).observe(probability)
 
     def feedback_given(self, label: str, outcome: str) -> None:
         """Count what became of a report, or that a message was forgotten."""

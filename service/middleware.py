@@ -32,7 +32,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
-        request_id = request_id_of(Headers(scope=scope))
+        request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_HEADER))
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -117,7 +117,6 @@ def check_request_size(size_bytes: int, max_bytes: int) -> None:
         raise ApiError(ErrorCode.REQUEST_TOO_LARGE, f"The request is too large; at most {max_bytes} bytes are taken.")
 
 
-def request_id_of(headers: Headers) -> str:
+def request_id_of(given: str | None) -> str:
     """Return the id that the client gave, if it is short and plain, else a new one."""
-    given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    return given if given and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
