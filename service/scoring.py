@@ -11,14 +11,14 @@ from service.clock import Clock
 from service.errors import ApiError, api_error
 from service.metrics import Metrics
 from service.models import ActiveModel, Prepared, Score, Weighed
-from service.parsing.parser import Mail, Parser
+from service.parsing.parser import MOST_BYTES_FOR_PROCESS, Mail, Parser
 from service.predictor import Answer, Work
 
 log = logging.getLogger(__name__)
 
 # One trip to the parser takes this much, so that a request of 256 large mails shares it with others.
 CHUNK_MESSAGES = 16
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = MOST_BYTES_FOR_PROCESS
 # A message that is to be explained takes as long as so many that are not, when it is parsed and with the model
 # (docs/reasons.md).
 EXPLAINED_COSTS = 4

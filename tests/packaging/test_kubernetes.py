@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def test_the_memory_limit_holds_what_the_settings_let_in(
 
 def test_images_are_those_of_the_dockerfile() -> None:
     """The service and the training target, of the version that the project has."""
-    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE).group(1)  # type: ignore[union-attr]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {
         container["image"]
         for name in OVERLAYS

@@ -12,6 +12,7 @@ from classifier.facts import Fact
 from classifier.message import MailFields
 from classifier.reasons import Explanation, Reason
 from classifier.verdict import Thresholds, Verdict
+from service.parsing.jobs import Reader
 
 POISON = "poison"
 
@@ -53,7 +54,7 @@ class FakeClassifier:
     card: dict[str, Any] = field(default_factory=lambda: {"measures": {"auc": 0.99}})
     max_tokens: int = 512
     may_score: threading.Event = field(default_factory=threading.Event)
-    reader: None = None
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         self.may_score.set()
