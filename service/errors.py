@@ -137,6 +137,12 @@ def api_error(error: Exception) -> ApiError:
     return ApiError(code, str(error), retry_after_s=getattr(error, "retry_after_s", None))
 
 
+def message_refusal(code: str, sentence: str) -> ApiError:
+    """Return the refusal of one message by the code of its MessageError, which the contract may not know."""
+    known = code in ErrorCode.__members__.values()
+    return ApiError(ErrorCode(code) if known else ErrorCode.MESSAGE_ERROR, sentence)
+
+
 # The paths of rspamd's protocol. Its clients show a person nothing of an error but the reason phrase, so the sentence
 # goes there too: service.http_protocol takes it from this header.
 RSPAMD_PATHS = frozenset(

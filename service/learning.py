@@ -6,7 +6,7 @@ from functools import partial
 from classifier.errors import MessageError
 from classifier.message import MailFields
 from service.batcher_contract import BatcherError, Outcome
-from service.errors import ApiError, ErrorCode
+from service.errors import message_refusal
 from service.feedback.journal import Learned
 from service.feedback.report import Label, Report, stored_message
 from service.predictor import Work
@@ -58,8 +58,7 @@ async def _ask_model(
     try:
         prepared = await state.parser.run(partial(model.classifier.prepare, mail))
     except MessageError as error:
-        known = error.code in ErrorCode.__members__.values()
-        raise ApiError(ErrorCode(error.code) if known else ErrorCode.MESSAGE_ERROR, str(error)) from None
+        raise message_refusal(error.code, str(error)) from None
     now = state.clock.now()
     patience_s = min(MODEL_PATIENCE_S, (deadline - now) / 2)
     try:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from classifier.errors import MessageError
 from classifier.message import MailFields
-from service.errors import ApiError, ErrorCode
+from service.errors import ApiError, ErrorCode, message_refusal
 from service.models import ActiveModel, Prepared
 from service.parsing.jobs import Answer, Failed, Refused
 from service.parsing.process import NoParseProcessError, ParseProcess, ParseProcessDiedError
@@ -81,16 +81,11 @@ def _decoded(mail: Mail) -> bytes | MailFields | ApiError:
 
 def _said(answer: Answer) -> Prepared | ApiError:
     if isinstance(answer, Refused):
-        return _refusal(answer.code, answer.sentence)
+        return message_refusal(answer.code, answer.sentence)
     if isinstance(answer, Failed):
         log.error("a message could not be prepared: %s", answer.error)
         return ApiError(ErrorCode.PREDICTION_FAILED, FAILED)
     return answer
-
-
-def _refusal(code: str, sentence: str) -> ApiError:
-    known = code in ErrorCode.__members__.values()
-    return ApiError(ErrorCode(code) if known else ErrorCode.MESSAGE_ERROR, sentence)
 
 
 def _prepare_here(model: ActiveModel, mails: Sequence[Mail], explain: bool) -> list[Prepared | ApiError]:
@@ -103,7 +98,7 @@ def _prepare_here(model: ActiveModel, mails: Sequence[Mail], explain: bool) -> l
         except ApiError as error:
             prepared.append(error)
         except MessageError as error:
-            prepared.append(_refusal(error.code, str(error)))
+            prepared.append(message_refusal(error.code, str(error)))
         except Exception as error:
             log.error("a message could not be prepared", exc_info=error)
             prepared.append(ApiError(ErrorCode.PREDICTION_FAILED, FAILED))
