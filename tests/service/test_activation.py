@@ -121,8 +121,8 @@ def test_the_file_active_is_followed(service: Process, versions: Versions) -> No
     activate(versions.folder, versions.second)
     service.wait_until(lambda: serving(service) == versions.second)
     for nonsense in (versions.torn, "2026.01.01-absent", "../elsewhere", ""):
-        (versions.folder / "active").write_text(nonsense)
         before = reloads(service, "refused")
+        (versions.folder / "active").write_text(nonsense)
         service.wait_until(lambda before=before: reloads(service, "refused") > before)  # type: ignore[misc]  # default
         assert (serving(service), service.ready()) == (versions.second, True)
     activate(versions.folder, versions.first)
