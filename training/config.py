@@ -59,6 +59,9 @@ class FitConfig:
     cluster_discount: float = 0.5
     # The same for a corpus among the others of its class.
     corpus_discount: float = 0.5
+    # Spam in a language that less than this share of the train part's ham is written in (of that whose language can be
+    # told) counts nothing: all that it could teach is that the language is spam. 0 learns from all.
+    ham_share_of_language: float = 0.0
     # Share of the training messages seen in an epoch, drawn by weight: the many that weigh little are seen less often.
     epoch_share: float = 0.5
     # The weights that are kept are a moving average over steps, this much of it old.

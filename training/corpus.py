@@ -14,6 +14,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from training.languages import NOT_SURE
 from training.split import Part
 
 _UINT16_IDS = 1 << 16
@@ -27,6 +28,7 @@ class MessageInfo:
     is_spam: bool
     source: str
     date: datetime.date | None
+    language: str = NOT_SURE  # see training.languages
 
     @property
     def corpus(self) -> str:
@@ -142,7 +144,8 @@ class Corpus:
         with (self.folder / "messages.jsonl").open("w", encoding="utf-8") as file:
             for message in self.messages:
                 date = message.date.isoformat() if message.date else None
-                file.write(json.dumps([message.id, message.is_spam, message.source, date]) + "\n")
+                line = [message.id, message.is_spam, message.source, date, message.language]
+                file.write(json.dumps(line) + "\n")
         np.savez(self.folder / "clusters.npz", clusters=self.clusters, parts=self.parts)
 
     @classmethod
@@ -151,8 +154,8 @@ class Corpus:
         messages = []
         with (folder / "messages.jsonl").open(encoding="utf-8") as file:
             for line in file:
-                mail_id, is_spam, source, date = json.loads(line)
+                mail_id, is_spam, source, date, language = json.loads(line)
                 day = datetime.date.fromisoformat(date) if date else None
-                messages.append(MessageInfo(mail_id, is_spam, source, day))
+                messages.append(MessageInfo(mail_id, is_spam, source, day, language))
         arrays = np.load(folder / "clusters.npz")
         return cls(folder, messages, arrays["clusters"], arrays["parts"])

@@ -21,7 +21,7 @@ from training.errors import DataError
 from training.evaluate import evaluate
 from training.evasion import evasion_table
 from training.gradient_flow import gradient_flow
-from training.languages import languages, names_in_order
+from training.languages import names_in_order, rare_as_others
 from training.long_lag import long_lag
 from training.measures import IsSpam, Scores
 from training.progress import progress, say
@@ -90,11 +90,11 @@ def gather(
     """
     tables = _tables(extras)  # first: a wrong path is told before the work
     studies = _studies(extras.studies) if extras.studies else {}
-    is_spam, texts = corpus.is_spam[places], corpus.texts()
+    is_spam = corpus.is_spam[places]
     say("measuring by length and language, and what guessing the source is worth")
     names = np.array(_LENGTH_NAMES)[np.searchsorted(_LENGTHS, corpus.token_ids().lengths[places])]
     by_length = evaluate(probabilities_N, is_spam, names, classifier.thresholds)
-    of_languages = languages(texts[place] for place in places.tolist())
+    of_languages = rare_as_others([corpus.messages[place].language for place in places.tolist()])
     by_language = evaluate(probabilities_N, is_spam, np.array(of_languages), classifier.thresholds)
     return Findings(
         model=classifier.version,
@@ -113,7 +113,7 @@ def gather(
         lags=studies.get("long_lag", {}),
         adaptation=extras.adaptation,
         tables=tables,
-        subjects_N=[_subject(texts[place]) for place in places.tolist()] if extras.show_content else None,
+        subjects_N=_subjects(corpus, places) if extras.show_content else None,
         reasons=_reasons(classifier, corpus, places, worst(probabilities_N, is_spam), extras.show_content),
     )
 
@@ -143,9 +143,10 @@ def _reasons(
     return found
 
 
-def _subject(text: str) -> str:
-    match = _SUBJECT.match(text)
-    return match[1].strip() if match else ""
+def _subjects(corpus: Corpus, places: NDArray[np.int64]) -> list[str]:
+    texts = corpus.texts()
+    matches = (_SUBJECT.match(texts[place]) for place in places.tolist())
+    return [match[1].strip() if match else "" for match in matches]
 
 
 def _tables(extras: Extras) -> dict[str, str]:

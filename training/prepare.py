@@ -20,6 +20,7 @@ from training.config import TrainingConfig
 from training.corpus import Corpus, MessageInfo, Texts, TextWriter, TokenIds
 from training.deduplicate import Deduplicator, readable
 from training.errors import DataError
+from training.languages import language_of
 from training.progress import progress, say
 from training.sources import LabelledMail, SourceReport, expand, read_sources, sha256_of
 from training.split import Part, count_parts, split
@@ -110,7 +111,7 @@ def _settings(paths: Sequence[str], config: TrainingConfig, tokenizer: TextToken
     here = Path(__file__).parent
     core = here.parent / "classifier"
     code = [core / f"{name}.py" for name in ("mime", "html", "message", "text", "tokenizer")]
-    code += [here / f"{name}.py" for name in ("deduplicate", "split", "prepare")]
+    code += [here / f"{name}.py" for name in ("deduplicate", "languages", "split", "prepare")]
     return {
         "data": data_manifest(paths),
         "seed": config.seed,
@@ -165,11 +166,11 @@ def _parsed(mails: Iterator[LabelledMail]) -> Iterator[tuple[MessageInfo, str | 
 
 
 def _parse(mail: LabelledMail) -> tuple[MessageInfo, str | None]:
-    info = MessageInfo(mail.id, mail.label == "spam", mail.source, mail.date)
     try:
-        return info, message_text(read_mail(mail.mail)) or None
+        text = message_text(read_mail(mail.mail)) or None
     except MessageError:
-        return info, None
+        text = None
+    return MessageInfo(mail.id, mail.label == "spam", mail.source, mail.date, language_of(text or "")), text
 
 
 def _cluster_and_split(corpus: Corpus, config: TrainingConfig) -> None:

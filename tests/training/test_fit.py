@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from classifier.network import SpamNetwork
 from classifier.tokenizer import TextTokenizer
@@ -128,6 +129,27 @@ def test_corpora_of_a_class_come_closer_together(tmp_path: Path) -> None:
     weights = message_weights(corpus, np.arange(100), config().fit)
     assert weights[:10].sum() == pytest.approx(weights[10:].sum())
     assert weights[10:91].sum() == pytest.approx(3 * weights[91:].sum())
+
+
+def test_spam_in_a_language_without_ham_is_not_learned_from(tmp_path: Path) -> None:
+    """German spam beside two German ham of 100 counts; French beside one, or none, does not, nor for its class."""
+    languages = ["de", "fr", "nl", "not sure"] + ["de", "de", "fr"] + ["en"] * 97
+    weights = weights_of(languages, tmp_path, ham_share_of_language=0.02)
+    assert (weights == 0).tolist() == [False, True, True] + [False] * 101
+    assert weights[:4].sum() == pytest.approx(weights[4:].sum())
+
+
+@pytest.mark.parametrize(("ham", "share"), [("en", 0.0), ("not sure", 0.02)])
+def test_languages_count_for_nothing_where_they_say_nothing(ham: str, share: float, tmp_path: Path) -> None:
+    """With a share of 0, or where no ham is long enough for its language to be known, all spam is learned from."""
+    assert weights_of(["de", "fr", "en", "not sure"] + [ham] * 100, tmp_path, ham_share_of_language=share).all()
+
+
+def weights_of(languages: list[str], folder: Path, **changes: object) -> NDArray[np.float64]:
+    """Return the weights of four spam, then ham, in these languages."""
+    messages = [MessageInfo(str(i), i < 4, "a", None, language) for i, language in enumerate(languages)]
+    corpus = Corpus(folder, messages, np.arange(len(messages)), np.full(len(messages), Part.TRAIN, np.int8))
+    return message_weights(corpus, np.arange(len(messages)), config(**changes).fit)
 
 
 def test_on_average_a_message_counts_its_weight() -> None:
