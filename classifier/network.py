@@ -7,6 +7,9 @@ Two one-directional layers, the second on each window's own tokens in reverse: i
 the backward direction would start in the padding, and a packed sequence never reaches the fast CPU kernel.
 """
 
+import copy
+import sys
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +81,7 @@ class SpamNetwork(nn.Module):
                         with torch.no_grad():
                             parameter[self.config.hidden_width : 2 * self.config.hidden_width] = 1.0
 
+    @torch.jit.unused  # `scripted` compiles what reads one group of windows, and no more
     def forward(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
         """Return one logit per message, in the order of their numbers.
 
@@ -122,6 +126,7 @@ class SpamNetwork(nn.Module):
             parts.append(self._read(token_ids_WT[rows_G, :width], lengths_W[rows_G])[: len(group_G)])
         return torch.cat(parts)[order_W.argsort()]
 
+    @torch.jit.export
     def _read(self, token_ids_WT: Tensor, lengths_W: Tensor) -> Tensor:
         """What each window says (W, R)."""
         position_T = torch.arange(token_ids_WT.shape[1], device=token_ids_WT.device)
@@ -148,7 +153,7 @@ class SpamNetwork(nn.Module):
         if not (self.training and self.dropout.p):
             return None
         kept_W1E: Tensor = self.dropout(
-            self.embedding.weight.new_ones(len(token_ids_WT), 1, self.config.embedding_width)
+            self.embedding.weight.new_ones(len(token_ids_WT), 1, self.embedding.embedding_dim)
         )
         return kept_W1E
 
@@ -158,12 +163,56 @@ class SpamNetwork(nn.Module):
         states = []
         for states_WTH in (forwards_WTH, backwards_WTH):
             states.append(torch.bmm(share_W1T.to(states_WTH.dtype), states_WTH).squeeze(1))
-            if torch.is_grad_enabled():  # a sum, for its way back costs less than that of filling what is masked
+            if torch.is_grad_enabled() or not states_WTH.is_cpu:
+                # A sum, for its way back costs less than that of filling what is masked.
                 floor_WT = torch.zeros_like(padding_WT, dtype=states_WTH.dtype).masked_fill(padding_WT, float("-inf"))
-                states.append((states_WTH + floor_WT[:, :, None]).max(1).values)
+                states.append((states_WTH + floor_WT[:, :, None]).max(1)[0])
             else:
-                states.append(states_WTH.masked_fill_(padding_WT[:, :, None], float("-inf")).amax(1))
+                # Window by window: with a mask, which looks at every state, this takes 0.75 ms in place of 0.33 for 32
+                # windows of 256 tokens (ad hoc).
+                lengths: list[int] = lengths_W.tolist()
+                for window, length in enumerate(lengths):
+                    states_WTH[window, length:].fill_(float("-inf"))
+                states.append(states_WTH.amax(1))
         return torch.cat(states, dim=1)
+
+
+def scripted(network: SpamNetwork) -> SpamNetwork:
+    """Return the network with its reading of windows compiled: the same weights and scores, for scores alone.
+
+    What is compiled takes the interpreter's lock once for a group of windows, not at each of 40 operations, where it
+    waits for threads that run Python. Scoring 64 mails beside one that does so for 0.3, 0.6 and 0.9 of the time: 39.6,
+    41.0 and 48.5 ms in place of 42.9, 46.2 and 56.9 (ad hoc).
+    """
+    if sys.version_info >= (3, 14):  # torch supports TorchScript up to 3.13
+        return network
+    plain = copy.copy(network)
+    plain._modules = {
+        name: _Lstm(part) if isinstance(part, nn.LSTM) else part for name, part in network._modules.items()
+    }
+    with warnings.catch_warnings():
+        # What torch names in its place compiles C++ where it runs, or for one machine.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        compiled = torch.jit.script(plain)
+    copied = copy.copy(network)  # has the same parameters and parts
+    vars(copied)["_read"] = compiled._read
+    return copied
+
+
+class _Lstm(nn.Module):
+    """What `nn.LSTM` computes of padded windows, without its checks, which take 0.2 s to compile."""
+
+    def __init__(self, layer: nn.LSTM) -> None:
+        super().__init__()
+        self.weights = [weight for weight in layer._flat_weights if weight is not None]
+        self.hidden_width = layer.hidden_size
+
+    def forward(self, embedded_WTE: Tensor) -> tuple[Tensor, Tensor]:
+        start_1WH = embedded_WTE.new_zeros(1, len(embedded_WTE), self.hidden_width)
+        states_WTH, last_1WH, _ = torch.lstm(
+            embedded_WTE, [start_1WH, start_1WH], self.weights, True, 1, 0.0, False, False, True
+        )
+        return states_WTH, last_1WH
 
 
 def _rounded(windows: int) -> int:

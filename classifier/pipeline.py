@@ -5,12 +5,15 @@ token ids -> windows -> logit -> probability -> verdict  score():   torch, one t
 """
 
 import base64
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from classifier.artifact import NAME, Artifact, GoldenMessage, load_artifact
 from classifier.encoding import EncodingConfig, PreparedMessage, bucketed
@@ -24,6 +27,10 @@ from classifier.scoring import Scorer
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 from classifier.verdict import Thresholds, Verdict
 from classifier.wide_and_deep import WideAndDeep
+
+log = logging.getLogger(__name__)
+
+_CUDA = torch.device("cuda")
 
 # Padded tokens that are weighed in one go; bounds the memory of a large batch.
 _CALL_TOKENS = 65_536
@@ -157,10 +164,21 @@ class SpamClassifier:
             read_all: let the LSTM read those too whose verdict it cannot change; see classifier.scoring.
         """
         messages = [message.token_ids for message in prepared]
-        return [self._score(logit) for logit in self._scorer.logits(messages, read_all=read_all)]
+        try:
+            logits = self._scorer.logits(messages, read_all=read_all)
+        except RuntimeError as error:
+            if not self._scorer.on_device:
+                raise
+            log.error("the GPU failed; the CPU computes everything from now on, which is slower: %s", error)
+            self._scorer.use_float32()
+            self.use_bfloat16()
+            self._scorer.compile()
+            logits = self._scorer.logits(messages, read_all=read_all)
+        return [self._score(logit) for logit in logits]
 
     def warm_up(self) -> None:
-        """Run the network at short, middle and full lengths, so that the first mail need not wait for set-up."""
+        """Compile the network and run it at short, middle and full lengths, so that no mail waits for set-up."""
+        self._scorer.compile()
         for tokens in (16, 128, self.encoding.window_tokens, self.max_tokens):
             self.score([PreparedMessage([PADDING_ID + 1] * tokens, False)] * 2, read_all=True)
 
@@ -177,6 +195,14 @@ class SpamClassifier:
                     f"published was {golden.spam_probability:.4f}: this installation computes something else"
                 )
 
+    def use_cuda(self) -> bool:
+        """Have a GPU run the LSTM from now on, where torch sees one; return whether.
+
+        Verdicts stay those of the CPU's float32: see `use_bfloat16`. The n-grams stay with the CPU, and so does what
+        `weigh` reckons.
+        """
+        return torch.cuda.is_available() and self._adopt("CUDA", partial(self._scorer.use_device, _CUDA))
+
     def use_bfloat16(self) -> bool:
         """Score in bfloat16 from now on, where the CPU computes in it; return whether.
 
@@ -184,18 +210,29 @@ class SpamClassifier:
         moves by more than 0.01: see classifier.scoring. Where a golden message would leave the tolerance of the
         self-test, everything stays in float32. `network` is not touched.
         """
-        if not computes_in_bfloat16():
-            return False
-        self._scorer.use_bfloat16(wanted=True)
-        if not all(map(_is_kept, self._golden_probabilities())):
-            self._scorer.use_bfloat16(wanted=False)
-        return self._scorer.in_bfloat16
+        return computes_in_bfloat16() and self._adopt("bfloat16", self._scorer.use_bfloat16)
+
+    def _adopt(self, name: str, use: Callable[[], None]) -> bool:
+        """Compute in another way from now on, unless it fails or a golden message leaves the tolerance."""
+        try:
+            use()
+            moved = [golden.name for golden, found in self._golden_probabilities() if not _is_kept((golden, found))]
+            why_not = f"it would move the golden messages {', '.join(moved)}" if moved else None
+        except RuntimeError as error:  # what torch raises where a GPU's driver or memory does not do
+            why_not = str(error)
+        if why_not:
+            self._scorer.use_float32()
+            log.warning("%s is not used, which is slower: %s", name, why_not)
+        else:
+            log.info("%s is used", name)
+        return not why_not
 
     def _golden_probabilities(self) -> list[tuple[GoldenMessage, float]]:
         """Each golden message with the probability that it gets here when both halves read it."""
         prepared = [self.prepare(base64.b64decode(golden.raw_base64)) for golden in self._artifact.golden]
-        scores = self.score(prepared, read_all=True)
-        return [(golden, score.probability) for golden, score in zip(self._artifact.golden, scores, strict=True)]
+        logits = self._scorer.logits([message.token_ids for message in prepared], read_all=True)
+        found = map(self._artifact.calibration.probability, logits)
+        return list(zip(self._artifact.golden, found, strict=True))
 
     def _score(self, logit: float) -> Score:
         probability = self._artifact.calibration.probability(logit)

@@ -32,8 +32,9 @@ Payload = TypeVar("Payload")
 Output = TypeVar("Output")
 
 MAX_RETRY_AFTER_S = 60
-# Of the time to its deadline a request may be expected to take this share: some mails take longer than the mean.
-USABLE_SHARE = 0.6
+# Of the time to its deadline a request may be expected to take this share: mail of unusual length waits up to twice as
+# long as the mean.
+USABLE_SHARE = 0.4
 
 
 class Batcher(Generic[Payload, Output]):

@@ -39,8 +39,8 @@ class BatcherLimits:
 
     max_messages_in_flight: int = 2048
     max_queued_tokens: int = 1_000_000
-    max_batch_messages: int = 32
-    max_batch_tokens: int = 16_384
+    max_batch_messages: int = 64
+    max_batch_tokens: int = 49_152
     batch_wait_s: float = 0.0
     lookahead_batches: int = 4
 

@@ -93,6 +93,9 @@ class Classifier(Protocol):
     def self_test(self) -> None:
         """Raise SelfTestError unless the golden messages get their scores."""
 
+    def use_cuda(self) -> bool:
+        """Have a GPU score from now on where there is one; return whether."""
+
     def use_bfloat16(self) -> bool:
         """Score in bfloat16 from now on where the CPU computes in it; return whether."""
 

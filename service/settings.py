@@ -89,13 +89,18 @@ class Settings(BaseSettings):
     )
     max_messages_in_flight: int = Field(2048, ge=1, description="Messages being parsed, queued or scored; then 429.")
     max_queued_tokens: int = Field(1_000_000, ge=1, description="Tokens waiting for the model; then 429.")
-    max_batch_messages: int = Field(32, ge=1, description="Messages in one batch.")
-    max_batch_tokens: int = Field(16_384, ge=1, description="Padded tokens in one batch: longest x messages.")
+    max_batch_messages: int = Field(64, ge=1, description="Messages in one batch.")
+    max_batch_tokens: int = Field(49_152, ge=1, description="Padded tokens in one batch: longest x messages.")
     batch_wait_ms: float = Field(
         0.0, ge=0, description="How long the first message waits for company; 0 sends it when the model is free."
     )
     lookahead_batches: int = Field(4, ge=1, description="Batches ahead searched for messages of similar length.")
 
+    device: Literal["auto", "cpu"] = Field(
+        "auto",
+        description="What runs the LSTM: `auto` is a GPU where torch sees one (CUDA), else the CPU. Each worker needs "
+        "its own memory there.",
+    )
     inference_threads: int = Field(
         1, ge=1, description="Threads of one inference; one is fastest for a network of the bundled size."
     )

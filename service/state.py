@@ -34,7 +34,7 @@ class ServiceState:
         self.settings = settings
         self.metrics = Metrics()
         self.clock = SystemClock()
-        self.predictor = Predictor()
+        self.predictor = Predictor(may_use_cuda=settings.device == "auto")
         limits = BatcherLimits(
             max_messages_in_flight=settings.max_messages_in_flight,
             max_queued_tokens=settings.max_queued_tokens,

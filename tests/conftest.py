@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-# Before torch loads: threads that spin while they wait take the cores from the services under test, and from one
-# another. Making two altered models on two busy cores took 3.9 and 17.3 s with spinning, 1.3 and 1.1 s without.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before torch loads. One thread an inference, as in the service: a step of the LSTM is too short to share, and a
+# second thread that waits for it takes a core from the services under test if it spins, and 30 ms a mail if it sleeps
+# (1.5 ms with one). tests/retraining/test_poisoning.py: 97 s with two threads that sleep, 53 s with one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The network: what its arithmetic promises."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 
 from classifier.encoding import EncodingConfig, make_batch
 from classifier.errors import ConfigError
-from classifier.network import _WINDOWS_AT_A_TIME, Cell, NetworkConfig, SpamNetwork, score_batch
+from classifier.network import _WINDOWS_AT_A_TIME, Cell, NetworkConfig, SpamNetwork, score_batch, scripted
 
 ENCODING = EncodingConfig(window_tokens=16, head_tokens=64, tail_tokens=16)
 CPU = torch.device("cpu")
@@ -47,6 +49,23 @@ def test_scores_are_those_that_gradients_are_taken_of(cell: Cell) -> None:
     with torch.no_grad():
         scored = score_batch(net, batch, CPU)
     torch.testing.assert_close(scored, score_batch(net, batch, CPU).detach(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_compiled_it_gives_the_same_logits(cell: Cell, bfloat16: bool) -> None:
+    """To the last bit, for all sizes of groups; the network that was given still learns."""
+    net = network(cell)
+    if bfloat16:
+        net.to_bfloat16()
+    compiled = scripted(net)
+    assert isinstance(compiled._read, torch.ScriptMethod) or sys.version_info >= (3, 14)
+    for count in (1, 3, 60, 7):
+        batch = make_batch(messages(count), ENCODING)
+        with torch.inference_mode():
+            assert torch.equal(score_batch(compiled, batch, CPU), score_batch(net, batch, CPU))
+    assert compiled.embedding.weight is net.embedding.weight
+    assert score_batch(net, batch, CPU).requires_grad
 
 
 def test_two_directions_equal_the_packed_bidirectional_reference() -> None:

@@ -1,9 +1,11 @@
 """Mail to score."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from classifier.artifact import active_folder, bundled_models
 from classifier.encoding import PreparedMessage
@@ -60,15 +62,78 @@ def test_bfloat16_is_used_only_where_the_cpu_computes_in_it(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("bfloat16_anywhere")
-def test_bfloat16_is_not_used_where_a_golden_message_would_move() -> None:
-    """A model that does not bear it is served in float32, to the same scores as before."""
+def test_bfloat16_is_not_used_where_a_golden_message_would_move(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that does not bear it is served in float32, to the same scores as before, and the log says so."""
     artifact = small_artifact()
     artifact.golden[0] = replace(artifact.golden[0], spam_probability=artifact.golden[0].spam_probability + 0.01)
     classifier = SpamClassifier(artifact)
     prepared = classifier.prepare(b"Subject: x\n\nhello")
     before = classifier.score([prepared])
     assert not classifier.use_bfloat16()
+    assert artifact.golden[0].name in caplog.text
     assert classifier.score([prepared]) == before
+
+
+def test_without_a_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch says is what counts."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert not SpamClassifier(small_artifact()).use_cuda()
+
+
+@pytest.fixture
+def failing_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that takes work and gives nothing back."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("classifier.pipeline._CUDA", torch.device("meta"))
+
+
+@pytest.mark.usefixtures("failing_gpu")
+def test_a_gpu_that_fails_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    """It costs a line of the log; scores are those of before."""
+    classifier = SpamClassifier(small_artifact())
+    prepared = [classifier.prepare(b"Subject: x\n\nhello")]
+    before = classifier.score(prepared)
+    assert not classifier.use_cuda()
+    assert "CUDA is not used" in caplog.text
+    assert classifier.score(prepared) == before
+
+
+@pytest.mark.usefixtures("failing_gpu", "bfloat16_anywhere")
+def test_a_gpu_that_fails_later_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The CPU takes over, that batch and all others, in its own fastest way."""
+    classifier = SpamClassifier(replace(small_artifact(), golden=[]))  # so that nothing is asked of it at first
+    prepared = [classifier.prepare(b"Subject: x\n\nhello")]
+    assert classifier.use_bfloat16()
+    before = classifier.score(prepared)
+    assert classifier.use_cuda()
+    assert classifier.score(prepared) == before
+    assert classifier.score(prepared) == before
+    assert caplog.text.count("the GPU failed; the CPU computes everything from now on") == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_on_a_gpu_the_verdicts_are_those_of_the_cpu(corpora: Path) -> None:
+    """On every thirtieth mail of all raw corpora, warm as in service."""
+    classifier = SpamClassifier.load(active_folder(bundled_models()))
+    prepared = [classifier.prepare(raw) for raw in list(corpus_mail(corpora))[::30]]
+    exact = classifier.score(prepared)
+    assert classifier.use_cuda()
+    classifier.warm_up()
+    classifier.self_test()
+    fast = classifier.score(prepared)
+    assert [score.verdict for score in fast] == [score.verdict for score in exact]
+    assert max(abs(one.probability - two.probability) for one, two in zip(fast, exact, strict=True)) < 0.01
+
+
+@pytest.mark.usefixtures("bfloat16_anywhere")
+def test_warm_up_compiles_the_lstm_in_the_arithmetic_that_was_chosen() -> None:
+    """So that a batch takes the interpreter's lock once a group of windows."""
+    classifier = SpamClassifier(small_artifact())
+    assert classifier.use_bfloat16()
+    classifier.warm_up()
+    deep = classifier._scorer._deep
+    assert isinstance(deep._read, torch.ScriptMethod) or sys.version_info >= (3, 14)
+    assert deep.embedding.weight.dtype == torch.bfloat16
 
 
 def test_a_model_that_gives_no_number_fails_its_self_test() -> None:

@@ -1,6 +1,5 @@
 """A small champion that knows nothing yet, in a folder of versions."""
 
-import os
 from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,10 @@ from tests.retraining.real_mail import fit_champion, write_base
 
 
 @pytest.fixture(scope="session")
-def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def champion(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a folder with a version that was fitted on real mail, and that mail."""
-    corpora = os.environ.get("HAMLET_CORPORA")
-    if not corpora:
-        pytest.skip("set HAMLET_CORPORA to a folder of labelled mail to run this test")
     folder = tmp_path_factory.mktemp("champion")
-    base = write_base(Path(corpora), folder / "old.jsonl")
+    base = write_base(corpora, folder / "old.jsonl")
     return fit_champion(base, folder), base
 
 

@@ -84,6 +84,9 @@ class FakeClassifier:
 
     def self_test(self) -> None: ...
 
+    def use_cuda(self) -> bool:
+        return False
+
     def use_bfloat16(self) -> bool:
         return False
 

@@ -263,7 +263,7 @@ async def test_messages_that_are_still_parsed_count_for_the_wait(make_bench: Mak
         with pytest.raises(OverloadedError) as refused:
             bench.batcher.reserve(1, bench.clock.now() + 2.5)
         assert (refused.value.reason, refused.value.retry_after_s) == ("deadline", 1)
-        with bench.batcher.reserve(1, bench.clock.now() + 3.5):
+        with bench.batcher.reserve(1, bench.clock.now() + 5.5):
             assert bench.batcher.predicted_wait_s() == pytest.approx(2)
     with bench.batcher.reserve(1, bench.clock.now() + 0.1):  # alone it is always let in
         pass

@@ -36,6 +36,40 @@ async def test_a_dead_thread_fails_its_jobs() -> None:
     assert not thread.alive
 
 
+@pytest.mark.parametrize(
+    ("may_use_cuda", "has_cuda", "steps"),
+    [
+        (True, True, ["use_cuda", "warm_up", "self_test"]),
+        (True, False, ["use_cuda", "use_bfloat16", "warm_up", "self_test"]),
+        (False, True, ["use_bfloat16", "warm_up", "self_test"]),
+    ],
+)
+async def test_a_model_is_made_ready_before_it_serves(may_use_cuda: bool, has_cuda: bool, steps: list[str]) -> None:
+    """The fastest arithmetic first, then compiled and warm, then tested as it will serve."""
+    done: list[str] = []
+
+    class Remembering(FakeClassifier):
+        def use_cuda(self) -> bool:
+            done.append("use_cuda")
+            return has_cuda
+
+        def use_bfloat16(self) -> bool:
+            done.append("use_bfloat16")
+            return True
+
+        def warm_up(self) -> None:
+            done.append("warm_up")
+
+        def self_test(self) -> None:
+            done.append("self_test")
+
+    predictor = Predictor(may_use_cuda=may_use_cuda)
+    predictor.start()
+    await predictor.prepare(Remembering)
+    predictor.stop()
+    assert done == steps
+
+
 async def test_a_swap_in_the_middle_keeps_each_message_with_its_model() -> None:
     """A batch across a swap is scored by both models, each its own messages, and the order is kept."""
     predictor = Predictor()
