@@ -177,7 +177,9 @@ def test_what_is_forgotten_is_in_no_file(tmp_path: Path) -> None:
     folder = os.environ.get("HAMLET_CORPORA")
     said = mails(Path(folder) if folder else None, 200)
     database = tmp_path / "state" / "feedback.db"
-    with Process(tmp_path / "log", HAMLET_DATABASE_URL=f"sqlite:///{database}") as process:
+    patient = {"HAMLET_DATABASE_TIMEOUT_MS": "120000"}  # a disk that stalls is not what is tested here
+    with Process(tmp_path / "log", HAMLET_DATABASE_URL=f"sqlite:///{database}", **patient) as process:
+        process.client.timeout = httpx.Timeout(120)
         process.wait_until(process.ready)
         ids = [say(process.client, raw, reporter=f"reporter-{n:05}").json()["id"] for n, raw in enumerate(said)]
         gone, kept = said[::3], [raw for n, raw in enumerate(said) if n % 3]
@@ -187,10 +189,10 @@ def test_what_is_forgotten_is_in_no_file(tmp_path: Path) -> None:
         before = b"".join(path.read_bytes() for path in database.parent.iterdir())
         assert sum(part in before for part in parts) > 0.9 * len(parts)  # the others lie across two pages
         with ThreadPoolExecutor(8) as pool:
-            forgetting = pool.map(lambda name: process.client.delete(f"/v1/feedback/{name}").status_code, ids[::3])
-            more = pool.map(lambda n: say(process.client, b"Subject: %d\r\n\r\nmore" % n).status_code, range(50))
-            assert set(forgetting) == {204}
-            assert set(more) == {201}
+            forgetting = pool.map(lambda name: process.client.delete(f"/v1/feedback/{name}"), ids[::3])
+            more = pool.map(lambda n: say(process.client, b"Subject: %d\r\n\r\nmore" % n), range(50))
+            assert [answer.text for answer in forgetting if answer.status_code != 204] == []
+            assert [answer.text for answer in more if answer.status_code != 201] == []
         after = b"".join(path.read_bytes() for path in database.parent.iterdir())
         assert [part for part in parts if part in after] == []
         assert [n for n in range(0, 200, 3) if b"reporter-%05d" % n in after] == []
