@@ -65,7 +65,7 @@ class Day:
 def replicas_for(load: Load, cost: Cost, utilisation: float = 0.7, spare: float = 0.05) -> int:
     """Return how many replicas keep below a utilisation at the peak with a burst on it, some of them away.
 
-    Above 0.75 of the capacity waits grow fast (docs/benchmarks.md: p99 47 ms at 0.5, 162 ms at 0.75, 645 ms at 0.9).
+    Near the capacity waits grow fast (docs/benchmarks.md: p99 39 ms at 0.5, 65 ms at 0.75, 82 ms at 0.9, 821 ms at 1).
     """
     peak = load.messages / DAY_S * load.peak * load.burst
     return math.ceil(peak / (cost.messages_per_s * utilisation) * (1 + spare))

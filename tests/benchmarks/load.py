@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import ParamSpec, TypeVar
 
-import aiohttp
 import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from tests.benchmarks.connections import Connections, post
 from tests.benchmarks.mail import SEED
 from tests.benchmarks.running import cpu_s
 
@@ -125,11 +125,13 @@ def open_loop(work: Work, *, per_second: float, seconds: float, keep: bool = Fal
 def closed_rate(work: Work, *, clients: int, seconds: float, process_id: int) -> tuple[Replies, Rate]:
     """Run a closed loop in a process of its own against a server; return the replies and the rate of messages.
 
+    It is warmed up for as long as it is measured: caches of words and kernels fill in the first seconds.
+
     Raises:
         RuntimeError: a request was not answered with 200.
     """
     before_s = cpu_s(process_id)
-    replies = apart(closed_loop, work, clients=clients, seconds=seconds)
+    replies = apart(closed_loop, work, clients=clients, seconds=seconds, warm_up_s=seconds)
     require_all_200(replies)
     messages = (len(replies.status) + replies.warm_up_requests) * work.messages
     return replies, Rate(replies.per_second() * work.messages, (cpu_s(process_id) - before_s) / messages)
@@ -143,18 +145,18 @@ def require_all_200(replies: Replies) -> None:
 
 
 async def _closed(work: Work, clients: int, seconds: float, keep: bool, requests_each: int | None = None) -> Replies:
-    replies = Replies()
+    replies, posts = Replies(), _posts(work)
 
     async def client(number: int) -> None:
-        place = number * len(work.bodies) // clients
+        place = number * len(posts) // clients
         for _ in count() if requests_each is None else range(requests_each):
             if time.monotonic() >= replies.ended_s:
                 return
-            if await _ask(session, work, place % len(work.bodies), time.monotonic(), replies, keep) == NO_ANSWER:
+            if await _ask(connections, posts, place % len(posts), time.monotonic(), replies, keep) == NO_ANSWER:
                 return
             place += 1
 
-    async with _session() as session:
+    async with Connections(work.url, TIMEOUT_S) as connections:
         replies.started_s, cpu_s = time.monotonic(), time.process_time()
         replies.ended_s = replies.started_s + seconds
         await asyncio.gather(*map(client, range(clients)))
@@ -163,36 +165,34 @@ async def _closed(work: Work, clients: int, seconds: float, keep: bool, requests
 
 
 async def _open(work: Work, per_second: float, seconds: float, keep: bool) -> Replies:
-    replies = Replies()
+    replies, posts = Replies(), _posts(work)
     gaps = np.random.default_rng(SEED).exponential(1 / per_second, round(per_second * seconds))
-    async with _session() as session, asyncio.TaskGroup() as tasks:
+    async with Connections(work.url, TIMEOUT_S) as connections, asyncio.TaskGroup() as tasks:
         replies.started_s, cpu_s = time.monotonic(), time.process_time()
         for number, after_s in enumerate(np.cumsum(gaps).tolist()):
             due_s = replies.started_s + after_s
             if (left_s := due_s - time.monotonic()) > 0:
                 await asyncio.sleep(left_s)
-            tasks.create_task(_ask(session, work, number % len(work.bodies), due_s, replies, keep))
+            tasks.create_task(_ask(connections, posts, number % len(posts), due_s, replies, keep))
         replies.ended_s = replies.started_s + float(np.sum(gaps))
     replies.cpu_s = time.process_time() - cpu_s
     return replies
 
 
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
-    )
+def _posts(work: Work) -> list[bytes]:
+    return [post(work.url, body, work.headers) for body in work.bodies]
 
 
 async def _ask(
-    session: aiohttp.ClientSession, work: Work, place: int, due_s: float, replies: Replies, keep: bool
+    connections: Connections, requests: Sequence[bytes], place: int, due_s: float, replies: Replies, keep: bool
 ) -> int:
     sent_s = time.monotonic()
     status, retry_after, text = NO_ANSWER, "", b""
     try:
-        async with session.post(work.url, data=work.bodies[place], headers=work.headers) as response:
-            text = await response.read()
-            status, retry_after = response.status, response.headers.get("Retry-After", "")
-    except (aiohttp.ClientError, OSError, TimeoutError):
+        reply = await connections.send(requests[place])
+        status, text = reply.status, reply.body
+        retry_after = reply.headers.get(b"retry-after", b"").decode("latin-1")
+    except OSError:
         status = NO_ANSWER
     replies.body.append(place)
     replies.due_s.append(due_s)

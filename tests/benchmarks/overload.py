@@ -23,19 +23,21 @@ def measure(*, quick: bool) -> Result:
     curve: dict[float, Replies] = {}
     with hamlet() as service:
         work = Work(url(service, "/v1/predict/raw"), sample.raws, RAW)
-        closed = apart(closed_loop, work, clients=CLIENTS, seconds=seconds)
-        require_all_200(closed)
-        work = replace(work, headers={**RAW, "X-Request-Timeout-Ms": str(DEADLINE_MS)})
-        capacity = closed.per_second()
+        timed = replace(work, headers={**RAW, "X-Request-Timeout-Ms": str(DEADLINE_MS)})
+        closed = _closed(work, seconds)
+        before = closed.per_second()
         for load in QUICK_LOADS if quick else LOADS:
             with Probe(service) as probe:
-                curve[load] = apart(open_loop, work, per_second=load * capacity, seconds=seconds)
+                curve[load] = apart(open_loop, timed, per_second=load * before, seconds=seconds)
+        after = _closed(work, seconds).per_second()
+    capacity = (before + after) / 2
     result.notes.append(
         f"{sample}, one a request, POST /v1/predict/raw, deadline {DEADLINE_MS} ms. Capacity "
-        f"{capacity:,.0f} messages/s: closed loop of {CLIENTS} clients, p50 {milliseconds(closed.quantile_s(0.5))} ms, "
-        f"p99 {milliseconds(closed.quantile_s(0.99))} ms. Open loop, Poisson:"
+        f"{capacity:,.0f} messages/s: closed loop of {CLIENTS} clients, {before:,.0f} before the loads (p50 "
+        f"{milliseconds(closed.quantile_s(0.5))} ms, p99 {milliseconds(closed.quantile_s(0.99))} ms) and {after:,.0f} "
+        "after them, for a machine's speed changes meanwhile. Open loop, Poisson, loads of the capacity before:"
     )
-    result.tables.append(_table(curve, capacity))
+    result.tables.append(_table(curve, before))
     half, twice = curve[0.5], curve[2.0]
     result.at_most("half load: p99 to median", half.quantile_s(0.99, 200) / half.quantile_s(0.5, 200), 4, "times")
     result.at_most("half load: answers other than 200", len(half.status) - half.count(200), 0)
@@ -51,6 +53,12 @@ def measure(*, quick: bool) -> Result:
     result.at_most("twice the capacity: slowest /health/live", max(probe.seconds), ALIVE_WITHIN_S, "s")
     result.exactly("twice the capacity: /health/live that failed", probe.failures, 0)
     return result
+
+
+def _closed(work: Work, seconds: float) -> Replies:
+    replies = apart(closed_loop, work, clients=CLIENTS, seconds=seconds)
+    require_all_200(replies)
+    return replies
 
 
 def _table(curve: dict[float, Replies], capacity: float) -> Table:

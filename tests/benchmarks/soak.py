@@ -11,9 +11,9 @@ from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.sharedctypes import Synchronized
 
-import aiohttp
 import uvloop
 
+from tests.benchmarks.connections import Connections, post
 from tests.benchmarks.load import JSON
 from tests.benchmarks.mail import json_body, mixed_mail, sample_mail
 from tests.benchmarks.results import Result, Table, megabytes
@@ -91,15 +91,15 @@ async def _send_all(address: str, raws: list[bytes], total: int, answered: "Sync
 
     async def client() -> None:
         for mails in requests:  # all clients draw from the one iterator
-            async with session.post(address, data=json_body(mails), headers=JSON) as response:
-                text = await response.read()
-            tally.statuses[response.status] += 1
+            reply = await connections.send(post(address, json_body(mails), JSON))
+            tally.statuses[reply.status] += 1
             tally.sent_bytes += sum(map(len, mails))
-            if response.status == 200:
-                tally.outcomes.update(one.get("verdict") or one["error"]["code"] for one in json.loads(text)["results"])
+            if reply.status == 200:
+                results = json.loads(reply.body)["results"]
+                tally.outcomes.update(one.get("verdict") or one["error"]["code"] for one in results)
             answered.value += len(mails)
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
+    async with Connections(address, TIMEOUT_S) as connections:
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return tally
 

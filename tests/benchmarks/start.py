@@ -31,14 +31,13 @@ import classifier.pipeline
 torch = time.monotonic()
 model = classifier.pipeline.SpamClassifier.load(Path(sys.argv[1]))
 loaded = time.monotonic()
+model.use_bfloat16()
+lighter = time.monotonic()
 model.warm_up()
 warm = time.monotonic()
 model.self_test()
 tested = time.monotonic()
-if model.use_bfloat16():
-    model.warm_up()
-lighter = time.monotonic()
-print(begun, told, web, torch, loaded, warm, tested, lighter)
+print(begun, told, web, torch, loaded, lighter, warm, tested)
 """
 _NAMES = (
     "interpreter",
@@ -46,9 +45,9 @@ _NAMES = (
     "import of the web half",
     "import of the classifier and torch",
     "load and verify the model",
-    "warm-up",
+    "bfloat16 where the CPU has it",
+    "compile and warm up",
     "self-test",
-    "bfloat16 where the CPU has it, and warm-up again",
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.benchmarks.in_process import scores
+from tests.benchmarks.in_process import score_alone
 from tests.benchmarks.load import JSON, Work, closed_loop
 from tests.benchmarks.mail import json_bodies, sample_mail
 from tests.benchmarks.results import Result, Table, milliseconds
@@ -31,7 +31,7 @@ def measure(*, quick: bool) -> Result:
     with tempfile.TemporaryDirectory() as name:
         models = Path(name)
         versions = _two_versions(models)
-        wanted = {version: scores(models / version, raws) for version in versions}
+        wanted = {version: [alone.probability for alone in score_alone(models / version, raws)] for version in versions}
         differ = sum(abs(one - other) > 2 * MIXED_UP_FROM for one, other in zip(*wanted.values(), strict=True))
         with (
             hamlet(HAMLET_MODELS=str(models), HAMLET_ADMIN_KEYS=ADMIN_KEY) as service,
