@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.encoding import Batch, EncodingConfig, bucketed, make_batch, select_tokens
-from classifier.text import ATTACHMENT, BODY, FIELD_MARKERS, SUBJECT
 from classifier.tokenizer import TextTokenizer
 from training.augment import Augmenter
 from training.config import FitConfig
 from training.corpus import TokenIds
+from training.fields import Fields
 
 # Messages that are sorted by length together: many batches, so that batches differ, but few enough to stay random.
 _POOL_MESSAGES = 4096
@@ -57,11 +57,7 @@ class Sampler:
         self._encoding = encoding
         self._fit = fit
         self._seed = seed
-        self._field_ids = np.array([tokenizer.marker_ids[marker] for marker in FIELD_MARKERS], np.int64)
-        kept = (SUBJECT, BODY, ATTACHMENT)
-        self._droppable_ids = np.array(
-            [tokenizer.marker_ids[marker] for marker in FIELD_MARKERS if marker not in kept], np.int64
-        )
+        self._fields = Fields(tokenizer)
 
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the batches of an epoch as places in the corpus, in the order in which they are seen."""
@@ -93,12 +89,7 @@ class Sampler:
 
     def _tear(self, token_ids: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """Leave out some fields and some tokens; field markers of what is left stay."""
-        is_field = np.isin(token_ids, self._field_ids)
-        field_number = np.cumsum(is_field)  # 0 before the first marker, where nothing stands
-        starts = np.flatnonzero(is_field)
-        is_dropped = np.isin(token_ids[starts], self._droppable_ids) & (
-            random.random(len(starts)) < self._fit.field_dropout
-        )
-        keep = ~np.concatenate(([False], is_dropped))[field_number]
-        keep &= is_field | (random.random(len(token_ids)) >= self._fit.token_dropout)
+        keep = self._fields.kept(token_ids, self._fit.field_dropout, random)
+        is_marker = self._fields.are_markers(token_ids)
+        keep &= is_marker | (random.random(len(token_ids)) >= self._fit.token_dropout)
         return token_ids[keep]

@@ -102,14 +102,17 @@ class EvidenceConfig:
     corpus_discount: float = 0.75
     # scikit-learn's C: the smaller, the smaller the weights.
     inverse_penalty: float = 100.0
-    # Each spam is there a second time, disguised, with this share of its weight.
+    # Each spam is there once more, disguised, with this share of its weight.
     disguised_share: float = 0.3
+    # Each message is there once more, with this share of what is left of its weight, without the fields that
+    # fit.field_dropout leaves out: sender and links tell the collections apart, and words would be left with little.
+    fieldless_share: float = 0.5
     disguises: Disguises = field(default_factory=lambda: Disguises(good_words_chance=1.0, leet_chance=0.3))
     # The deep half's share of the spread of the joined logit.
     deep_share: float = 1 / 3
 
     def __post_init__(self) -> None:
-        for name in ("disguised_share", "deep_share"):
+        for name in ("disguised_share", "fieldless_share", "deep_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"evidence.{name} must be at least 0 and below 1, got {getattr(self, name)}")
 

@@ -1,11 +1,12 @@
 """Fits the wide half of the model: logistic regression on which n-grams a message has.
 
-Convex, so it has one answer, found in seconds. Each spam counts a second time disguised by good words of ham: words
-that ham has then weigh less for ham, and to paste a hundred of them into a spam does not help it.
+Convex, so it has one answer, found in seconds. Each spam counts once more disguised by good words of ham: words that
+ham has then weigh less for ham, and to paste a hundred of them into a spam does not help it. And each message counts
+once more without its sender and links, which tell the collections apart so well that its words would else learn little.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse
@@ -22,6 +23,7 @@ from classifier.wide_and_deep import WideAndDeep
 from training.augment import Augmenter
 from training.config import TrainingConfig
 from training.corpus import Corpus
+from training.fields import Fields
 from training.fit import pick_device, predict_logits
 from training.progress import progress, say
 from training.split import Part
@@ -40,29 +42,58 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
     train = corpus.places(Part.TRAIN)
     weighing = replace(config.fit, corpus_discount=config.evidence.corpus_discount)
     weights = message_weights(corpus, train, weighing)[train]
-    is_spam = corpus.is_spam[train]
-    token_ids = corpus.token_ids()
-    plain = (token_ids[place] for place in train.tolist())
-    present_NF = features(plain, len(train), "finding n-grams", config)
-    rarity_F = _rarity(present_NF)
-
-    share = config.evidence.disguised_share if is_spam.any() else 0.0
-    rows, labels, counts = [present_NF], [is_spam], [np.where(is_spam, (1 - share) * weights, weights)]
-    if share:
-        augmenter = Augmenter(corpus, train, tokenizer, config.evidence.disguises)
-        random = np.random.default_rng(config.seed)
-        disguised = (augmenter.augmented(place, random) for place in train[is_spam].tolist())
-        rows.append(features(disguised, int(is_spam.sum()), "finding n-grams of disguised spam", config))
-        labels.append(np.ones(int(is_spam.sum()), np.bool_))
-        counts.append(share * weights[is_spam])
+    copies = list(_copies(corpus, tokenizer, train, weights, config))
+    rarity_F = _rarity(copies[0].present_NF)
     say(f"fitting n-grams on {len(train)} messages")
     model = LogisticRegression(C=config.evidence.inverse_penalty, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
-    model.fit(scaled(scipy.sparse.vstack(rows), rarity_F), np.concatenate(labels), np.concatenate(counts))
+    model.fit(
+        scaled(scipy.sparse.vstack([copy.present_NF for copy in copies]), rarity_F),
+        np.concatenate([copy.is_spam for copy in copies]),
+        np.concatenate([copy.counts for copy in copies]),
+    )
     evidence = NgramEvidence(config.ngrams)
     evidence.rarity_F.copy_(torch.from_numpy(rarity_F))
     evidence.weight_F.copy_(torch.from_numpy(model.coef_[0]))
     evidence.bias.copy_(torch.from_numpy(model.intercept_))
     return evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """Messages in one form."""
+
+    present_NF: scipy.sparse.csr_matrix
+    is_spam: NDArray[np.bool_]
+    counts: NDArray[np.float64]  # how much each counts in this form
+
+
+def _copies(
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    train: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    config: TrainingConfig,
+) -> Iterator[_Copy]:
+    """The messages of the train part as they are, then without the fields that name the collection, then disguised."""
+    settings, random = config.evidence, np.random.default_rng(config.seed)
+    token_ids, is_spam = corpus.token_ids(), corpus.is_spam[train]
+    disguised = settings.disguised_share if is_spam.any() else 0.0
+    undisguised = np.where(is_spam, 1 - disguised, 1) * weights
+
+    plain = (token_ids[place] for place in train.tolist())
+    present_NF = features(plain, len(train), "finding n-grams", config)
+    yield _Copy(present_NF, is_spam, (1 - settings.fieldless_share) * undisguised)
+    if settings.fieldless_share:
+        fields = Fields(tokenizer)
+        without = (ids[fields.kept(ids, 1.0, random)] for ids in (token_ids[place] for place in train.tolist()))
+        present_NF = features(without, len(train), "finding n-grams without sender and links", config)
+        yield _Copy(present_NF, is_spam, settings.fieldless_share * undisguised)
+    if disguised:
+        augmenter = Augmenter(corpus, train, tokenizer, settings.disguises)
+        spam = train[is_spam].tolist()
+        augmented = (augmenter.augmented(place, random) for place in spam)
+        present_NF = features(augmented, len(spam), "finding n-grams of disguised spam", config)
+        yield _Copy(present_NF, np.ones(len(spam), np.bool_), disguised * weights[is_spam])
 
 
 def joined(deep: SpamNetwork, wide: NgramEvidence, corpus: Corpus, config: TrainingConfig) -> WideAndDeep:

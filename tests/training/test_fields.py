@@ -1,0 +1,44 @@
+"""Fields left out of messages."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier.message import parse_message
+from classifier.text import ATTACHMENT, BODY, FIELD_MARKERS, LINK, SENDER, SUBJECT, message_text
+from classifier.tokenizer import TextTokenizer
+from tests.conftest import MAIL
+from training.fields import Fields
+
+Mail = tuple[NDArray[np.int64], TextTokenizer]
+
+
+@pytest.fixture(scope="module")
+def mail() -> Mail:
+    """The ids of a mail with a sender and links, and the tokenizer that gave them."""
+    text = message_text(parse_message((MAIL / "ham" / "receipt-app-html.eml").read_bytes()))
+    tokenizer = TextTokenizer.learn(iter([text] * 3), 500)
+    return np.array(tokenizer.encode(text)), tokenizer
+
+
+def test_sender_and_links_go_and_what_is_said_stays(mail: Mail) -> None:
+    """At 1 every field goes that names the collection, at 0 none; what stays keeps its marker and its order."""
+    token_ids, tokenizer = mail
+    fields, random = Fields(tokenizer), np.random.default_rng(0)
+    assert fields.kept(token_ids, 0.0, random).all()
+    left = token_ids[fields.kept(token_ids, 1.0, random)]
+    marker_of = {tokenizer.marker_ids[marker]: marker for marker in FIELD_MARKERS}
+    before, after = ([marker_of[i] for i in ids[fields.are_markers(ids)].tolist()] for ids in (token_ids, left))
+    assert set(before) >= {SUBJECT, SENDER, LINK, BODY}
+    assert after == [marker for marker in before if marker in (SUBJECT, ATTACHMENT, BODY)]
+    bodies = [ids[np.flatnonzero(ids == tokenizer.marker_ids[BODY])[0] :].tolist() for ids in (token_ids, left)]
+    assert bodies[0] == bodies[1]
+
+
+def test_each_field_is_drawn_by_itself(mail: Mail) -> None:
+    """At a half some stay, not always the same."""
+    token_ids, tokenizer = mail
+    fields, random = Fields(tokenizer), np.random.default_rng(0)
+    kept = [int(fields.kept(token_ids, 0.5, random).sum()) for _ in range(50)]
+    assert len(set(kept)) > 2
+    assert min(kept) < len(token_ids) == max(kept)
