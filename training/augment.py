@@ -8,10 +8,11 @@ as it is, and draw no random number.
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.text import BODY, FIELD_MARKERS, HIDDEN, HOMOGLYPH, INVISIBLE, SPACED, STYLED, SUBJECT
+from classifier.text import BODY, HIDDEN, HOMOGLYPH, INVISIBLE, SPACED, STYLED, SUBJECT
 from classifier.tokenizer import TextTokenizer
 from training.config import Disguises
 from training.corpus import Corpus
+from training.fields import Fields
 
 Ids = NDArray[np.int64]
 Random = np.random.Generator
@@ -44,7 +45,7 @@ class Augmenter:
         self._token_ids = corpus.token_ids()
         marker_ids = tokenizer.marker_ids
         self._body, self._hidden = marker_ids[BODY], marker_ids[HIDDEN]
-        self._fields = np.array([marker_ids[marker] for marker in FIELD_MARKERS])
+        self._fields = Fields(tokenizer)
         self._read_fields = np.array([marker_ids[marker] for marker in (SUBJECT, HIDDEN, BODY)])
         self._marks = [marker_ids[marker] for marker in (INVISIBLE, HOMOGLYPH, STYLED, SPACED)]
         tokens = tokenizer.tokens(range(tokenizer.vocabulary_size))
@@ -82,7 +83,7 @@ class Augmenter:
 
     def _some_words(self, token_ids: Ids, random: Random) -> Ids:
         """Where a random share of the words begins that a reader can see or that are hidden."""
-        is_field = np.isin(token_ids, self._fields)
+        is_field = self._fields.are_markers(token_ids)
         is_read = np.isin(token_ids[is_field], self._read_fields)
         words = self._starts_word[token_ids] & np.concatenate(([False], is_read))[np.cumsum(is_field)]
         return np.flatnonzero(words & (random.random(len(token_ids)) < random.uniform(0, _MOST_DISGUISED)))

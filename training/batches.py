@@ -89,7 +89,6 @@ class Sampler:
 
     def _tear(self, token_ids: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """Leave out some fields and some tokens; field markers of what is left stay."""
-        keep = self._fields.kept(token_ids, self._fit.field_dropout, random)
-        is_marker = self._fields.are_markers(token_ids)
+        keep, is_marker = self._fields.kept_and_markers(token_ids, self._fit.field_dropout, random)
         keep &= is_marker | (random.random(len(token_ids)) >= self._fit.token_dropout)
         return token_ids[keep]

@@ -26,8 +26,14 @@ class Fields:
 
     def kept(self, token_ids: Ids, dropout: float, random: np.random.Generator) -> NDArray[np.bool_]:
         """Whether each token stays when every field that names the collection is left out with that chance."""
+        return self.kept_and_markers(token_ids, dropout, random)[0]
+
+    def kept_and_markers(
+        self, token_ids: Ids, dropout: float, random: np.random.Generator
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return what `kept` and `are_markers` do, the markers looked for once."""
         is_marker = self.are_markers(token_ids)
         opens = token_ids[is_marker]
         is_dropped = np.isin(opens, self._droppable) & (random.random(len(opens)) < dropout)
         # Field number 0 is what stands before the first marker: nothing, mostly.
-        return ~np.concatenate(([False], is_dropped))[np.cumsum(is_marker)]
+        return ~np.concatenate(([False], is_dropped))[np.cumsum(is_marker)], is_marker
