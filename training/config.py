@@ -51,6 +51,10 @@ class FitConfig:
     token_dropout: float = 0.1
     # Chance that a field is left out: sender, links and attachments tell collections apart better than spam from ham.
     field_dropout: float = 0.3
+    # Chance that all of them but the attachments are left out together: one is enough to tell the collection by.
+    fieldless_chance: float = 0.0
+    # Chance that of the body only an excerpt is seen (training.fields).
+    excerpt_chance: float = 0.0
     # At each sight of a spam; ham is disguised at a quarter of each chance.
     disguises: Disguises = field(default_factory=Disguises)
     # 0.02: a target of 0.01 or 0.99, so that a mislabelled message cannot pull without end.
@@ -104,17 +108,21 @@ class EvidenceConfig:
     inverse_penalty: float = 100.0
     # Each spam is there once more, disguised, with this share of its weight.
     disguised_share: float = 0.3
-    # Each message is there once more, with this share of what is left of its weight, without the fields that
-    # fit.field_dropout leaves out: sender and links tell the collections apart, and words would be left with little.
-    fieldless_share: float = 0.5
+    # Excerpts of each message that are there too, without the fields that fit.field_dropout leaves out, and their share
+    # of what is left of its weight: sender, links and footers tell the collections apart, and words would be left with
+    # little.
+    excerpts: int = 2
+    excerpt_share: float = 0.5
     disguises: Disguises = field(default_factory=lambda: Disguises(good_words_chance=1.0, leet_chance=0.3))
     # The deep half's share of the spread of the joined logit.
     deep_share: float = 1 / 3
 
     def __post_init__(self) -> None:
-        for name in ("disguised_share", "fieldless_share", "deep_share"):
+        for name in ("disguised_share", "excerpt_share", "deep_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"evidence.{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if self.excerpts < 0:
+            raise ConfigError(f"evidence.excerpts must be at least 0, got {self.excerpts}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Fits the wide half of the model: logistic regression on which n-grams a message has.
 
 Convex, so it has one answer, found in seconds. Each spam counts once more disguised by good words of ham: words that
-ham has then weigh less for ham, and to paste a hundred of them into a spam does not help it. And each message counts
-once more without its sender and links, which tell the collections apart so well that its words would else learn little.
+ham has then weigh less for ham, and to paste a hundred of them into a spam does not help it. And excerpts of each
+message count without its sender and links, which tell the collections apart so well that its words would else learn
+little (training.fields).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training.augment import Augmenter
 from training.config import TrainingConfig
-from training.corpus import Corpus
+from training.corpus import Corpus, TokenIds
 from training.fields import Fields
 from training.fit import pick_device, predict_logits
 from training.progress import progress, say
@@ -74,26 +75,35 @@ def _copies(
     weights: NDArray[np.float64],
     config: TrainingConfig,
 ) -> Iterator[_Copy]:
-    """The messages of the train part as they are, then without the fields that name the collection, then disguised."""
+    """The messages of the train part as they are, then excerpts of them, then the spam disguised."""
     settings, random = config.evidence, np.random.default_rng(config.seed)
     token_ids, is_spam = corpus.token_ids(), corpus.is_spam[train]
     disguised = settings.disguised_share if is_spam.any() else 0.0
     undisguised = np.where(is_spam, 1 - disguised, 1) * weights
 
+    excerpted = settings.excerpt_share if settings.excerpts else 0.0
     plain = (token_ids[place] for place in train.tolist())
     present_NF = features(plain, len(train), "finding n-grams", config)
-    yield _Copy(present_NF, is_spam, (1 - settings.fieldless_share) * undisguised)
-    if settings.fieldless_share:
-        fields = Fields(tokenizer)
-        without = (ids[fields.kept(ids, 1.0, random)] for ids in (token_ids[place] for place in train.tolist()))
-        present_NF = features(without, len(train), "finding n-grams without sender and links", config)
-        yield _Copy(present_NF, is_spam, settings.fieldless_share * undisguised)
+    yield _Copy(present_NF, is_spam, (1 - excerpted) * undisguised)
+    for number in range(settings.excerpts):
+        excerpts = _excerpts(token_ids, train, Fields(tokenizer), random)
+        present_NF = features(excerpts, len(train), f"finding n-grams of excerpts {number + 1}", config)
+        yield _Copy(present_NF, is_spam, excerpted / settings.excerpts * undisguised)
     if disguised:
         augmenter = Augmenter(corpus, train, tokenizer, settings.disguises)
         spam = train[is_spam].tolist()
         augmented = (augmenter.augmented(place, random) for place in spam)
         present_NF = features(augmented, len(spam), "finding n-grams of disguised spam", config)
         yield _Copy(present_NF, np.ones(len(spam), np.bool_), disguised * weights[is_spam])
+
+
+def _excerpts(
+    token_ids: TokenIds, places: NDArray[np.int64], fields: Fields, random: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """An excerpt of each message, without the fields that name the collection."""
+    for place in places.tolist():
+        whole = token_ids[place]
+        yield whole[fields.kept(whole, 1.0, random) & fields.excerpt(whole, random)]
 
 
 def joined(deep: SpamNetwork, wide: NgramEvidence, corpus: Corpus, config: TrainingConfig) -> WideAndDeep:

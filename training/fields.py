@@ -1,4 +1,9 @@
-"""Messages as token ids without the fields that tell collections apart better than spam from ham."""
+"""Parts of messages as token ids, to learn from: what tells collections apart better than spam from ham is left out.
+
+That is sender, links and hidden text, and what stands at the same place in every mail of a list or a mailbox: its
+greeting, its footer, the line above a quotation. An excerpt of the body has them seldom, and whole mails are always
+among what is learned too (docs/experiments.md, 2026-11-28).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +15,9 @@ Ids = NDArray[np.int64]
 
 # What says something wherever a mail comes from; sender, links and hidden text name the collection.
 _KEPT = (SUBJECT, BODY, ATTACHMENT)
+# Shares of the body that an excerpt has, and its fewest tokens.
+_SHORTEST, _LONGEST = 0.05, 0.6
+_FEWEST = 20
 
 
 class Fields:
@@ -17,6 +25,7 @@ class Fields:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         ids = tokenizer.marker_ids
+        self._body = ids[BODY]
         self._markers = np.array([ids[marker] for marker in FIELD_MARKERS], np.int64)
         self._droppable = np.array([ids[marker] for marker in FIELD_MARKERS if marker not in _KEPT], np.int64)
 
@@ -37,3 +46,16 @@ class Fields:
         is_dropped = np.isin(opens, self._droppable) & (random.random(len(opens)) < dropout)
         # Field number 0 is what stands before the first marker: nothing, mostly.
         return ~np.concatenate(([False], is_dropped))[np.cumsum(is_marker)], is_marker
+
+    def excerpt(self, token_ids: Ids, random: np.random.Generator) -> NDArray[np.bool_]:
+        """Whether each token stays when a run of the body, the last field, stands for all of it."""
+        kept = np.ones(len(token_ids), np.bool_)
+        bodies = np.flatnonzero(token_ids == self._body)
+        start = int(bodies[0]) + 1 if len(bodies) else len(token_ids)
+        length = len(token_ids) - start
+        if length > _FEWEST:
+            run = max(_FEWEST, int(length * random.uniform(_SHORTEST, _LONGEST)))
+            first = start + int(random.integers(length - run + 1))
+            kept[start:first] = False
+            kept[first + run :] = False
+        return kept

@@ -105,6 +105,8 @@ class _Run:
             learning_rate=config.pretrain.learning_rate,
             token_dropout=0.0,
             field_dropout=0.0,
+            fieldless_chance=0.0,
+            excerpt_chance=0.0,
         )
         sizes = np.bincount(corpus.clusters[train], minlength=int(corpus.clusters.max()) + 1)[corpus.clusters]
         chances = np.maximum(sizes, 1.0) ** -config.fit.cluster_discount

@@ -65,7 +65,7 @@ def test_disguised_spam_takes_the_weight_from_good_words(prepared: Prepared) -> 
 
 
 def test_what_words_say_does_not_hang_on_sender_and_links(prepared: Prepared) -> None:
-    """Mail without them is told apart by a wider margin when mail without them was among what was learned."""
+    """Mail without them is told apart by a wider margin when excerpts without them were among what was learned."""
     corpus, tokenizer = prepared
     train = corpus.places(Part.TRAIN)
     side = np.where(corpus.is_spam[train], 1, -1)
@@ -73,7 +73,7 @@ def test_what_words_say_does_not_hang_on_sender_and_links(prepared: Prepared) ->
     bodies = [ids[fields.kept(ids, 1.0, random)].tolist() for ids in (corpus.token_ids()[place] for place in train)]
     margins = []
     for share in (0.0, 0.5):
-        settings = config(fieldless_share=share)
+        settings = config(excerpt_share=share)
         wide = fit_evidence(corpus, tokenizer, settings)
         logits_B = score_batch(wide, make_batch([body[:700] for body in bodies], settings.encoding), CPU)
         margins.append(float((side * logits_B.numpy()).min()))

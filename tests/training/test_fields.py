@@ -1,4 +1,4 @@
-"""Fields left out of messages."""
+"""Parts of messages that are learned from."""
 
 import numpy as np
 import pytest
@@ -42,3 +42,35 @@ def test_each_field_is_drawn_by_itself(mail: Mail) -> None:
     kept = [int(fields.kept(token_ids, 0.5, random).sum()) for _ in range(50)]
     assert len(set(kept)) > 2
     assert min(kept) < len(token_ids) == max(kept)
+
+
+def message(tokenizer: TextTokenizer, words: int) -> NDArray[np.int64]:
+    """A subject, then a body whose tokens are all different from each other."""
+    ids = tokenizer.marker_ids
+    return np.array([ids[SUBJECT], 900, ids[BODY], *range(1000, 1000 + words)], np.int64)
+
+
+def test_an_excerpt_is_one_run_of_the_body(mail: Mail) -> None:
+    """All other fields stay whole; runs are of many lengths, up to three fifths, and begin anywhere."""
+    fields, whole = Fields(mail[1]), message(mail[1], 200)
+    lengths, starts = [], []
+    for seed in range(300):
+        kept = whole[fields.excerpt(whole, np.random.default_rng(seed))]
+        assert kept[:3].tolist() == whole[:3].tolist()
+        run = kept[3:]
+        assert run.tolist() == list(range(run[0], run[0] + len(run)))
+        lengths.append(len(run))
+        starts.append(int(run[0]) - 1000)
+    assert min(lengths) == 20
+    assert 100 < max(lengths) <= 120
+    assert min(starts) < 10
+    assert max(starts) > 160
+    assert any(start + length == 200 for start, length in zip(starts, lengths, strict=True))
+
+
+@pytest.mark.parametrize("words", [0, 1, 20])
+def test_a_short_body_is_its_own_excerpt(mail: Mail, words: int) -> None:
+    """Twenty tokens are not cut any further, and a message without a body stays what it is."""
+    fields, whole = Fields(mail[1]), message(mail[1], words)
+    for each in (whole, whole[:2], whole[:0]):
+        assert fields.excerpt(each, np.random.default_rng(1)).all()

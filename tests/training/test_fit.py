@@ -16,6 +16,7 @@ from training.batches import Sampler
 from training.config import TrainingConfig, load_preset
 from training.corpus import Corpus, MessageInfo
 from training.errors import DivergedError
+from training.fields import Fields
 from training.fit import fit, predict_logits
 from training.measures import one_minus_roca
 from training.prepare import prepare
@@ -184,6 +185,27 @@ def test_dropout_leaves_out_tokens_and_no_more(prepared: tuple[Corpus, TextToken
     seen = sum(int(batch.batch.lengths_W.sum()) for batch in drawn.batches(0))
     whole = int(np.minimum(prepared[0].token_ids().lengths[prepared[0].places(Part.TRAIN)], 768).sum())
     assert seen == whole if token_dropout == 0 else 0.45 < seen / whole < 0.6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_sender_and_links_are_left_out_together(prepared: tuple[Corpus, TextTokenizer], share: float) -> None:
+    """So often as is set a message is seen without any of them, else whole."""
+    corpus, tokenizer = prepared
+    fields, random = Fields(tokenizer), np.random.default_rng(0)
+    drawn = sampler(prepared, token_dropout=0.0, field_dropout=0.0, fieldless_chance=share)
+    fieldless = []
+    for each in drawn.batches(0):
+        for number, place in enumerate(each.places_B.tolist()):
+            windows = np.flatnonzero(each.batch.message_W == number)
+            seen = np.concatenate([each.batch.token_ids_WT[w, : each.batch.lengths_W[w]] for w in windows])
+            whole = corpus.token_ids()[place]
+            without = whole[fields.kept(whole, 1.0, random)]
+            if len(without) < len(whole) <= 512:
+                assert seen.tolist() in (whole.tolist(), without.tolist())
+                fieldless.append(len(seen) == len(without))
+    assert len(fieldless) > 20
+    assert share - 0.25 < np.mean(fieldless) < share + 0.25
+    assert 0 < np.mean(fieldless) < 1 or share in (0, 1)
 
 
 def test_a_campaign_weighs_less_than_its_number(tmp_path: Path) -> None:
