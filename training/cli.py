@@ -85,8 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--deep",
         type=Path,
+        nargs="+",
         metavar="FOLDER",
-        help="keep LSTM and vocabulary of this version: only the n-grams, calibration and thresholds are fitted",
+        help="keep LSTM and vocabulary of this version, or the mean of several versions' weights: only the n-grams, "
+        "calibration and thresholds are fitted",
     )
     step.set_defaults(step=_fit)
 
@@ -189,9 +191,11 @@ def _fit(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
     manifest = data_manifest(options.data)
     if options.deep:
-        base, corpus = _taken_up(options.deep, options, config)
-        manifest.append(_made_apart(f"LSTM and vocabulary of {base.version}", base.digest.removeprefix("sha256:")))
-        model, history = fit_beside(base, corpus, config), base.card["history"]
+        base, corpus = _taken_up(options.deep[0], options, config)
+        bases = [base, *map(SpamClassifier.load, options.deep[1:])]
+        for each in bases:
+            manifest.append(_made_apart(f"LSTM and vocabulary of {each.version}", each.digest.removeprefix("sha256:")))
+        model, history = fit_beside(bases, corpus, config), base.card["history"]
         _publish(model, base.tokenizer, corpus, config, manifest, history, options)
         return
     lost = join_ranks()

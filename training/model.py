@@ -1,6 +1,9 @@
 """Fits the whole model: a language model, the deep half from it, the wide half, and both joined."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from classifier.errors import ConfigError
 from classifier.network import SpamNetwork
@@ -39,22 +42,36 @@ def fit_model(
     return joined(deep, fit_evidence(corpus, tokenizer, config), corpus, config), history
 
 
-def fit_beside(base: SpamClassifier, corpus: Corpus, config: TrainingConfig) -> WideAndDeep:
-    """Fit a wide half beside the deep half of a model that exists; takes minutes.
+def fit_beside(bases: Sequence[SpamClassifier], corpus: Corpus, config: TrainingConfig) -> WideAndDeep:
+    """Fit a wide half beside the deep half of a model that exists, or the mean of several; takes minutes.
 
     Args:
-        corpus: with the ids of the model's vocabulary.
+        bases: of several the weights are averaged (a model soup, Wortsman et al. 2022). That is worth something where
+            their fits began with the same language model.
+        corpus: with the ids of the models' vocabulary.
 
     Raises:
-        ConfigError: the preset asks for another network, or reads messages otherwise.
+        ConfigError: the preset asks for another network or reads messages otherwise, or vocabularies differ.
     """
-    deep = base.network.deep
-    if (deep.config, base.encoding) != (config.network, config.encoding):
-        raise ConfigError(
-            f"the LSTM of {base.version} is {deep.config} and reads {base.encoding}, "
-            f"the preset wants {config.network} and {config.encoding}: they have to be the same"
-        )
-    return joined(deep, fit_evidence(corpus, base.tokenizer, config), corpus, config)
+    for base in bases:
+        deep = base.network.deep
+        if (deep.config, base.encoding) != (config.network, config.encoding):
+            raise ConfigError(
+                f"the LSTM of {base.version} is {deep.config} and reads {base.encoding}, "
+                f"the preset wants {config.network} and {config.encoding}: they have to be the same"
+            )
+        if base.tokenizer.to_json() != bases[0].tokenizer.to_json():
+            raise ConfigError(f"{base.version} has another vocabulary than {bases[0].version}: take models of one")
+    deep = _mean([base.network.deep for base in bases])
+    return joined(deep, fit_evidence(corpus, bases[0].tokenizer, config), corpus, config)
+
+
+def _mean(networks: Sequence[SpamNetwork]) -> SpamNetwork:
+    """The network whose every weight is the mean of these."""
+    states = [network.state_dict() for network in networks]
+    mean = SpamNetwork(networks[0].config)
+    mean.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
+    return mean.eval()
 
 
 def fit_deep(

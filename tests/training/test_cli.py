@@ -60,6 +60,33 @@ def test_fit_beside_an_lstm_keeps_it(run_folder: Path, tmp_path: Path, capsys: p
     assert "they have to be the same" in capsys.readouterr().err
 
 
+def test_fit_beside_several_lstms_takes_their_mean(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every weight is the mean of theirs, the card names them all; of another vocabulary there is no mean."""
+    smoke = (PRESETS / "smoke.toml").read_text()
+    folders = [active_folder(run_folder / "models")]
+    changes = {"rate": ("learning_rate = 0.01", "learning_rate = 0.005"), "seed": ("seed = 1", "seed = 2")}
+    for name, (old, new) in changes.items():
+        preset = tmp_path / f"{name}.toml"
+        preset.write_text(smoke.replace(old, new))
+        assert main(["fit", "--data", *SOURCES, "--preset", str(preset), "--out", str(tmp_path / name)]) == 0
+        folders.append(active_folder(tmp_path / name / "models"))
+    first, rate, seed = map(str, folders)
+    arguments = ["fit", "--data", *SOURCES, "--preset", "smoke", "--out", str(tmp_path / "mean"), "--deep", first]
+    assert main([*arguments, rate]) == 0
+    mean = SpamClassifier.load(active_folder(tmp_path / "mean" / "models"))
+    one, two = (SpamClassifier.load(folder).network.deep.state_dict() for folder in folders[:2])
+    for name, tensor in mean.network.deep.state_dict().items():
+        assert torch.allclose(tensor, (one[name] + two[name]) / 2, atol=1e-3), name
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    made_of = [entry["name"] for entry in mean.card["data"]]
+    assert made_of[-2:] == [f"LSTM and vocabulary of {folder.name}" for folder in folders[:2]]
+    capsys.readouterr()
+    assert main([*arguments, seed]) == 1
+    assert "has another vocabulary than" in capsys.readouterr().err
+
+
 def test_calibrate_sets_thresholds_anew(run_folder: Path, tmp_path: Path) -> None:
     """Weights, vocabulary and probabilities stay; spam_from stands higher by the allowance; another version."""
     first = active_folder(run_folder / "models")
