@@ -79,9 +79,9 @@ def test_it_orders_mail_that_is_of_no_corpus(classifier: SpamClassifier) -> None
     scores = classifier.score([classifier.prepare(path.read_bytes()) for path in paths])
     logits = np.array([score.logit for score in scores])
     is_spam = np.array([path.parent.name == "spam" for path in paths])
-    assert one_minus_roca(logits, is_spam) <= 9.5
+    assert one_minus_roca(logits, is_spam) <= 9
     lost = sum(score.verdict == "spam" for score, spam in zip(scores, is_spam, strict=True) if not spam)
-    assert lost <= 2
+    assert lost <= 1
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("spam/parcel-customs-fee", "spam"), ("ham/work-thread-release", "ham")])
