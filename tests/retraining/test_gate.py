@@ -78,6 +78,23 @@ def test_forgetting_the_order_of_old_mail_stops_it() -> None:
     assert failed(judge(test, champion, candidate, LIMITS)) == "spam above ham, old mail"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "stops"),
+    [(0.0, 0.0, "spam above ham, feedback"), (0.0, 0.1, None), (-0.5, 0.1, None), (0.5, 0.5, None)],
+)
+def test_feedback_that_contradicts_itself_stops_it(before: float, after: float, stops: str | None) -> None:
+    """Spam among the ham by lot, and no higher for what was learned from it; where it rises, nothing is wrong."""
+    test = mail()
+    feedback = np.flatnonzero(test.is_feedback_N)
+    models = []
+    for seed, rise in enumerate((before, after)):
+        model = scored(test)
+        lot = np.random.default_rng(seed).uniform(0.3, 0.8, len(feedback))
+        model.probabilities_N[feedback] = np.clip(lot + rise * test.is_spam_N[feedback], 0.2, 0.89)
+        models.append(model)
+    assert failed(judge(test, models[0], models[1], LIMITS)) == stops
+
+
 def test_a_slice_that_collapses_stops_it() -> None:
     """One reporter's ham turned to spam is no mean that may hide among others'."""
     test = mail(300, 3000)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifier.verdict import Thresholds
 from training.measures import IsSpam, Scores, one_minus_roca, share_interval, spam_caught
 
+FEEDBACK = "feedback"
 _ROUNDS = 1_000
 _SEED = 1
 
@@ -29,6 +30,9 @@ class Limits:
     # (1-ROCA)% on old mail, as a multiple of the champion's; below the floor, which is a few pairs, it does not count.
     forgetting: float = 1.2
     forgetting_floor_percent: float = 0.02
+    # (1-ROCA)% on feedback above which it has to have become better: 50 is chance, and feedback that is ordered no
+    # better for having been learned from contradicts itself.
+    disorder_percent: float = 25.0
     # A slice is a corpus, or what one reporter said.
     slice_margin: float = 0.1
     # With one label of a hundred turned round: spam caught, and ham not lost, may fall by so much.
@@ -57,7 +61,7 @@ class HeldOut:
 
     def kinds(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         """Feedback and old mail, those that there are."""
-        for name, members in (("feedback", self.is_feedback_N), ("old mail", ~self.is_feedback_N)):
+        for name, members in ((FEEDBACK, self.is_feedback_N), ("old mail", ~self.is_feedback_N)):
             if members.any():
                 yield name, members
 
@@ -152,13 +156,18 @@ def _order(kind: str, is_spam: IsSpam, before: Scored, after: Scored, limits: Li
     old, new = (one_minus_roca(each.probabilities_N, is_spam) for each in (before, after))
     low, high = _paired(_difference(one_minus_roca), before, after, is_spam)
     most = max(limits.forgetting * old, limits.forgetting_floor_percent)
-    # More than allowed, and not by chance.
-    return Check(
-        f"spam above ham, {kind}",
-        new <= most or low <= 0,
+    words = (
         f"(1-ROCA)% was {old:.3f}, now {new:.3f} (change {low:+.3f} to {high:+.3f}); up to {most:.3f} is let through, "
-        "or what may be chance",
+        "or what may be chance"
     )
+    contradicts = kind == FEEDBACK and new > limits.disorder_percent and high >= 0
+    if contradicts:
+        words += (
+            f"; above {limits.disorder_percent:g}, and no better for what was learned, feedback contradicts itself: "
+            "look who reported what"
+        )
+    # More than allowed, and not by chance.
+    return Check(f"spam above ham, {kind}", (new <= most or low <= 0) and not contradicts, words)
 
 
 def _slices(test: HeldOut, champion: Scored, candidate: Scored, limits: Limits) -> Check:
