@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier.verdict import Thresholds
 from training.measures import IsSpam, Scores, one_minus_roca, share_interval, spam_caught
 
-FEEDBACK = "feedback"
+_FEEDBACK = "feedback"
 _ROUNDS = 1_000
 _SEED = 1
 
@@ -61,7 +61,7 @@ class HeldOut:
 
     def kinds(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         """Feedback and old mail, those that there are."""
-        for name, members in ((FEEDBACK, self.is_feedback_N), ("old mail", ~self.is_feedback_N)):
+        for name, members in ((_FEEDBACK, self.is_feedback_N), ("old mail", ~self.is_feedback_N)):
             if members.any():
                 yield name, members
 
@@ -160,7 +160,7 @@ def _order(kind: str, is_spam: IsSpam, before: Scored, after: Scored, limits: Li
         f"(1-ROCA)% was {old:.3f}, now {new:.3f} (change {low:+.3f} to {high:+.3f}); up to {most:.3f} is let through, "
         "or what may be chance"
     )
-    contradicts = kind == FEEDBACK and new > limits.disorder_percent and high >= 0
+    contradicts = kind == _FEEDBACK and new > limits.disorder_percent and high >= 0
     if contradicts:
         words += (
             f"; above {limits.disorder_percent:g}, and no better for what was learned, feedback contradicts itself: "
