@@ -82,11 +82,12 @@ def _copies(
     undisguised = np.where(is_spam, 1 - disguised, 1) * weights
 
     excerpted = settings.excerpt_share if settings.excerpts else 0.0
+    fields = Fields(tokenizer)
     plain = (token_ids[place] for place in train.tolist())
     present_NF = features(plain, len(train), "finding n-grams", config)
     yield _Copy(present_NF, is_spam, (1 - excerpted) * undisguised)
     for number in range(settings.excerpts):
-        excerpts = _excerpts(token_ids, train, Fields(tokenizer), random)
+        excerpts = _excerpts(token_ids, train, fields, random)
         present_NF = features(excerpts, len(train), f"finding n-grams of excerpts {number + 1}", config)
         yield _Copy(present_NF, is_spam, excerpted / settings.excerpts * undisguised)
     if disguised:
