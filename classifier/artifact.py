@@ -31,7 +31,9 @@ from classifier.network import NetworkConfig
 from classifier.ngrams import NgramConfig
 from classifier.verdict import Thresholds
 
-FORMAT = 2  # 1 had no wide half
+# 1 had no wide half, 2 one that read mail as it is written alone.
+FORMAT = 3
+_OLDEST_FORMAT = 2
 NAME = "hamlet"
 _MANIFEST = "manifest.json"
 _FILES = ("model.safetensors", "tokenizer.json", "config.json", "golden.json", "card.json")
@@ -159,22 +161,23 @@ def load_artifact(folder: Path) -> Artifact:
             f"{folder} is in format {written_format}, this Hamlet reads up to {FORMAT}: "
             "upgrade it, or choose an older model"
         )
-    if written_format < FORMAT:
+    if written_format < _OLDEST_FORMAT:
         raise ArtifactFormatError(
-            f"{folder} is in format {written_format}, this Hamlet reads {FORMAT}: "
+            f"{folder} is in format {written_format}, this Hamlet reads {_OLDEST_FORMAT} and up: "
             "choose a newer model, or run the Hamlet that came with this one"
         )
     contents = {name: _verified(folder / name, hashes.get(name)) for name in _FILES}
     try:
         config = json.loads(contents["config.json"])
+        network = NetworkConfig(**config["network"])
         return Artifact(
-            network=NetworkConfig(**config["network"]),
+            network=network,
             ngrams=NgramConfig(**config["ngrams"]),
             encoding=EncodingConfig(**config["encoding"]),
             calibration=Calibration(**config["calibration"]),
             thresholds=Thresholds(**config["thresholds"]),
             tokenizer_json=contents["tokenizer.json"].decode("utf-8"),
-            weights=load_tensors(contents["model.safetensors"]),
+            weights=_nothing_unknown(network) | load_tensors(contents["model.safetensors"]),
             golden=[GoldenMessage(**message) for message in json.loads(contents["golden.json"])],
             card=json.loads(contents["card.json"]),
             version=str(version),
@@ -184,6 +187,11 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactCorruptError(
             f"{folder} has files as published, but they make no sense: {error!r:.200}"
         ) from error
+
+
+def _nothing_unknown(network: NetworkConfig) -> dict[str, torch.Tensor]:
+    """What format 2 lacks. With it both readings of the wide half are the one there was, and scores stay."""
+    return {"wide.continues_V": torch.zeros(network.vocabulary_size)}
 
 
 def _contents(artifact: Artifact) -> dict[str, bytes]:

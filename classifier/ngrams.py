@@ -4,8 +4,13 @@ Presence and not counts, rare ones counting more, all of a message scaled to len
 mail of other people best (docs/experiments.md). Features are hashed (Weinberger et al. 2009), so that no list of them
 has to be kept: two that meet in a bucket share a weight.
 
-Shape letters: B messages, W windows, T tokens of the longest window, U pairs of neighbours in it, P places where a
-feature stands, K pairs of a message and a feature that it has, F buckets.
+A message is read twice, with the same weights, and both readings count the same: as it is written, and with each word
+that the vocabulary does not know whole as unknown. The pieces of names and terms say much about mail of the collections
+that were learned from, and mislead on mail of others.
+
+Shape letters: B messages, R their readings (2B), W windows, T tokens of the longest window, U pairs of neighbours in
+it, P places where a feature stands, K pairs of a reading and a feature that it has, F buckets, V tokens of the
+vocabulary.
 """
 
 from dataclasses import dataclass
@@ -20,6 +25,8 @@ from classifier.tokenizer import PADDING_ID
 # 2^64 / golden ratio, as a signed number: Fibonacci hashing (Knuth, TAOCP 6.4); products wrap at 64 bits.
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)
 _PAIR_SHIFT = 32
+# Of each message: as it is written, and with unknown words.
+READINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +45,41 @@ class NgramConfig:
 
 
 class NgramEvidence(nn.Module):
-    """Linear in what is there: logit = sum of weight x rarity over the message's features / norm of its rarities."""
+    """Linear in what is there: sum of weight x rarity over a reading's features / norm of its rarities.
+
+    The logit is the mean of a message's two readings, and the bias.
+    """
 
     rarity_F: Tensor
     weight_F: Tensor
     bias: Tensor
+    continues_V: Tensor  # whether a token goes on with the word of the one before
 
-    def __init__(self, config: NgramConfig) -> None:
+    def __init__(self, config: NgramConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("rarity_F", torch.zeros(config.buckets))
         self.register_buffer("weight_F", torch.zeros(config.buckets))
         self.register_buffer("bias", torch.zeros(1))
+        self.register_buffer("continues_V", torch.zeros(vocabulary_size, dtype=torch.bool))
 
     def forward(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
         """Return one logit per message; arguments and result are those of SpamNetwork.forward."""
-        message_K, bucket_K = present_ngrams(token_ids_WT, lengths_W, message_W, self.config)
-        evidence_K = self._evidence(message_K, bucket_K, messages)
-        return evidence_K.new_zeros(messages).index_add(0, message_K, evidence_K) + self.bias
+        reading_K, bucket_K = self.present(token_ids_WT, lengths_W, message_W)
+        evidence_K = self._evidence(reading_K, bucket_K, messages)
+        return evidence_K.new_zeros(messages).index_add(0, reading_K // READINGS, evidence_K) + self.bias
+
+    def present(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each feature once for each reading that has it, by reading and then bucket.
+
+        A pair whose tokens stand in two windows is not seen.
+
+        Returns:
+            The number of the reading (READINGS x message + 0 as written, 1 with unknown words) and the bucket of the
+            feature, int64 (K,) each.
+        """
+        keys_K = _distinct(self._places(token_ids_WT, lengths_W, message_W).keys_P)
+        return keys_K // self.config.buckets, keys_K % self.config.buckets
 
     def token_weights(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
         """Return how much each token adds to its message's logit, float32 (W, T), 0 at padding.
@@ -63,36 +87,42 @@ class NgramEvidence(nn.Module):
         What a feature adds is shared among the places where it stands, and between the two tokens of a pair. All of a
         message's weights add up to its logit less the bias.
         """
-        places = _places(token_ids_WT, lengths_W, message_W, self.config)
+        places = self._places(token_ids_WT, lengths_W, message_W)
         keys_K, key_P, places_K = torch.unique(places.keys_P, return_inverse=True, return_counts=True)
-        message_K, bucket_K = keys_K // self.config.buckets, keys_K % self.config.buckets
-        shares_P = (self._evidence(message_K, bucket_K, messages) / places_K)[key_P]
+        reading_K, bucket_K = keys_K // self.config.buckets, keys_K % self.config.buckets
+        shares_P = (self._evidence(reading_K, bucket_K, messages) / places_K)[key_P]
         of_tokens, of_pairs = shares_P.split([int(places.tokens_WT.sum()), int(places.pairs_WU.sum())])
-        weights_WT = torch.zeros(token_ids_WT.shape, device=token_ids_WT.device)
+        weights_WT = torch.zeros(places.tokens_WT.shape, device=token_ids_WT.device)
         weights_WT[places.tokens_WT] += of_tokens
         weights_WT[:, :-1][places.pairs_WU] += of_pairs / 2
         weights_WT[:, 1:][places.pairs_WU] += of_pairs / 2
-        return weights_WT
+        return weights_WT.view(READINGS, *token_ids_WT.shape).sum(0)
 
-    def _evidence(self, message_K: Tensor, bucket_K: Tensor, messages: int) -> Tensor:
+    def _evidence(self, reading_K: Tensor, bucket_K: Tensor, messages: int) -> Tensor:
         """What each feature adds to its message's logit."""
         rarity_K = self.rarity_F[bucket_K]
-        squares_B = rarity_K.new_zeros(messages).index_add(0, message_K, rarity_K.square())
-        return rarity_K * self.weight_F[bucket_K] / squares_B.sqrt().clamp_min(1e-6)[message_K]
+        squares_R = rarity_K.new_zeros(READINGS * messages).index_add(0, reading_K, rarity_K.square())
+        norm_K = READINGS * squares_R.sqrt().clamp_min(1e-6)[reading_K]
+        return rarity_K * self.weight_F[bucket_K] / norm_K
+
+    def _places(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor) -> "_Places":
+        """Both readings of every window: all windows as they are written, then all with unknown words."""
+        unknown_WT = with_unknown_words(token_ids_WT, self.continues_V)
+        first_W = READINGS * message_W
+        return _places(
+            torch.cat([token_ids_WT, unknown_WT]),
+            torch.cat([lengths_W, lengths_W]),
+            torch.cat([first_W, first_W + 1]),
+            self.config,
+        )
 
 
-def present_ngrams(
-    token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, config: NgramConfig
-) -> tuple[Tensor, Tensor]:
-    """Return each feature once for each message that has it, by message and then bucket.
-
-    A pair whose tokens stand in two windows is not seen.
-
-    Returns:
-        The number of the message and the bucket of the feature, int64 (K,) each.
-    """
-    keys_K = _distinct(_places(token_ids_WT, lengths_W, message_W, config).keys_P)
-    return keys_K // config.buckets, keys_K % config.buckets
+def with_unknown_words(token_ids_WT: Tensor, continues_V: Tensor) -> Tensor:
+    """Return the windows with every token of a word of several tokens as unknown: V, which is no token's id."""
+    continues_WT = continues_V[token_ids_WT]
+    is_piece_WT = continues_WT.clone()
+    is_piece_WT[:, :-1] |= continues_WT[:, 1:]
+    return token_ids_WT.masked_fill(is_piece_WT, len(continues_V))
 
 
 def bucket_of_token(token_ids: Tensor, config: NgramConfig) -> Tensor:
@@ -109,16 +139,16 @@ def bucket_of_pair(first_ids: Tensor, second_ids: Tensor, config: NgramConfig) -
 class _Places:
     """Where features stand."""
 
-    keys_P: Tensor  # message x buckets + bucket: first of all tokens, then of all pairs
+    keys_P: Tensor  # reading x buckets + bucket: first of all tokens, then of all pairs
     tokens_WT: Tensor  # whether a token stands there
     pairs_WU: Tensor  # whether a pair begins there
 
 
-def _places(token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, config: NgramConfig) -> _Places:
+def _places(token_ids_WT: Tensor, lengths_W: Tensor, reading_W: Tensor, config: NgramConfig) -> _Places:
     position_T = torch.arange(token_ids_WT.shape[1], device=token_ids_WT.device)
     tokens_WT = (position_T < lengths_W[:, None]) & (token_ids_WT != PADDING_ID)
     pairs_WU = tokens_WT[:, 1:] & tokens_WT[:, :-1]
-    first_W1 = message_W[:, None] * config.buckets
+    first_W1 = reading_W[:, None] * config.buckets
     keys_WT = first_W1 + bucket_of_token(token_ids_WT, config)
     keys_WU = first_W1 + bucket_of_pair(token_ids_WT[:, :-1], token_ids_WT[:, 1:], config)
     return _Places(torch.cat([keys_WT[tokens_WT], keys_WU[pairs_WU]]), tokens_WT, pairs_WU)

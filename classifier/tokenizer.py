@@ -18,6 +18,7 @@ from classifier.text import MARKERS
 PADDING = "<pad>"
 PADDING_ID = 0
 _PADDING_AS_TEXT = "< pad >"
+WORD_START = "\u0120"  # how byte-level BPE writes the space before a word
 
 # Merges never cross white space or punctuation, so a text's ids are its pieces' ids one after the other. Only what
 # every tokenizer of ours takes for a border is one here: a space, and ASCII punctuation, which is a piece by itself.
@@ -36,6 +37,8 @@ class TextTokenizer:
         self.vocabulary_size: int = tokenizer.get_vocab_size()
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         self.marker_ids: dict[str, int] = {marker: vocabulary[marker] for marker in MARKERS}
+        # Stands for a word that is not to be known. Text has a full stop with the space before it, as one token.
+        self.unknown_id: int = vocabulary["."]
         self._remembered = lru_cache(_REMEMBERED_PIECES)(self._encode)
 
     @classmethod
@@ -103,6 +106,12 @@ class TextTokenizer:
         # The library takes the padding token for itself where a mail writes it; `encode` sees three pieces.
         texts = [text.replace(PADDING, _PADDING_AS_TEXT) for text in texts]
         return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def continues_word(self, token_ids: Sequence[int]) -> list[bool]:
+        """Return for each id whether it goes on with the word of the token before it."""
+        apart = {PADDING_ID, *self.marker_ids.values()}
+        tokens = zip(token_ids, self.tokens(token_ids), strict=True)
+        return [token_id not in apart and not token.startswith(WORD_START) for token_id, token in tokens]
 
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Return each id as a person would read it."""

@@ -25,7 +25,7 @@ class WideAndDeep(nn.Module):
     @classmethod
     def of_sizes(cls, network: NetworkConfig, ngrams: NgramConfig) -> "WideAndDeep":
         """Return a model of these sizes, whose weights are to be loaded."""
-        return cls(SpamNetwork(network), NgramEvidence(ngrams))
+        return cls(SpamNetwork(network), NgramEvidence(ngrams, network.vocabulary_size))
 
     def forward(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor, messages: int) -> Tensor:
         """Return one logit per message; arguments and result are those of SpamNetwork.forward."""

@@ -22,7 +22,7 @@ from classifier.wide_and_deep import WideAndDeep
 from training.config import TrainingConfig
 from training.corpus import Corpus
 from training.errors import DivergedError
-from training.evidence import features, scaled
+from training.evidence import features, of_messages, scaled
 from training.fit import pick_device, predict_logits
 from training.measures import IsSpam, Scores
 from training.weights import message_weights
@@ -57,9 +57,10 @@ class Seen:
     def by(cls, model: WideAndDeep, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig) -> "Seen":
         """Let both halves of a model read messages of a corpus, which has the ids of the model's tokenizer."""
         token_ids = corpus.token_ids()
-        found = features((token_ids[place] for place in places.tolist()), len(places), "finding n-grams", config)
-        rarity_F = model.wide.rarity_F.cpu().numpy()
-        return cls(model, predict_logits(model.deep, corpus, places, config, pick_device()), scaled(found, rarity_F))
+        messages = (token_ids[place] for place in places.tolist())
+        found_RF = features(messages, len(places), "finding n-grams", model.wide, config)
+        known_NF = of_messages(scaled(found_RF, model.wide.rarity_F.numpy()))
+        return cls(model, predict_logits(model.deep, corpus, places, config, pick_device()), known_NF)
 
     def logits(self, model: WideAndDeep) -> Scores:
         """Return the logit that `model`, adapted from the one that read the messages, gives each; float64 (N,)."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.text import BODY, HIDDEN, HOMOGLYPH, INVISIBLE, SPACED, STYLED, SUBJECT
-from classifier.tokenizer import TextTokenizer
+from classifier.tokenizer import WORD_START, TextTokenizer
 from training.config import Disguises
 from training.corpus import Corpus
 from training.fields import Fields
@@ -28,7 +28,6 @@ _HIDDEN_RUN = 70
 _MOST_DISGUISED = 0.6
 _LEET_LETTERS = "aeiost"
 _LEET_FORMS = 3
-_WORD_START = "\u0120"  # how byte-level BPE writes the space before a word
 
 
 class Augmenter:
@@ -49,10 +48,8 @@ class Augmenter:
         self._read_fields = np.array([marker_ids[marker] for marker in (SUBJECT, HIDDEN, BODY)])
         self._marks = [marker_ids[marker] for marker in (INVISIBLE, HOMOGLYPH, STYLED, SPACED)]
         tokens = tokenizer.tokens(range(tokenizer.vocabulary_size))
-        self._starts_word = np.array([token[:1] == _WORD_START and token[1:].isalpha() for token in tokens])
-        self._letters = np.array(
-            [len(word) if (word := token.lstrip(_WORD_START)).isalpha() else 0 for token in tokens]
-        )
+        self._starts_word = np.array([token[:1] == WORD_START and token[1:].isalpha() for token in tokens])
+        self._letters = np.array([len(word) if (word := token.lstrip(WORD_START)).isalpha() else 0 for token in tokens])
         self._good_words = self._words_of(places[~self._is_spam[places]]) if disguises.good_words_chance else []
         self._leet_forms = _leet_forms(tokens, tokenizer) if disguises.leet_chance else {}
 
@@ -134,7 +131,7 @@ def _leet_forms(tokens: list[str], tokenizer: TextTokenizer) -> dict[int, list[I
     texts: list[str] = []
     for token_id, token in enumerate(tokens):
         word = token[1:]
-        if token[:1] == _WORD_START and word.isalpha() and set(word) & set(_LEET_LETTERS):
+        if token[:1] == WORD_START and word.isalpha() and set(word) & set(_LEET_LETTERS):
             for _ in range(_LEET_FORMS):
                 odds = random.random(len(word))
                 texts.append(

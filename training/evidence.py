@@ -18,7 +18,7 @@ from torch import nn
 
 from classifier.encoding import make_batch, select_tokens
 from classifier.network import SpamNetwork
-from classifier.ngrams import NgramEvidence, present_ngrams
+from classifier.ngrams import READINGS, NgramEvidence
 from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training.augment import Augmenter
@@ -43,16 +43,16 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
     train = corpus.places(Part.TRAIN)
     weighing = replace(config.fit, corpus_discount=config.evidence.corpus_discount)
     weights = message_weights(corpus, train, weighing)[train]
-    copies = list(_copies(corpus, tokenizer, train, weights, config))
-    rarity_F = _rarity(copies[0].present_NF)
+    evidence = _empty(tokenizer, config)
+    copies = list(_copies(corpus, tokenizer, train, weights, evidence, config))
+    rarity_F = _rarity(copies[0].present_RF)
     say(f"fitting n-grams on {len(train)} messages")
     model = LogisticRegression(C=config.evidence.inverse_penalty, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
     model.fit(
-        scaled(scipy.sparse.vstack([copy.present_NF for copy in copies]), rarity_F),
-        np.concatenate([copy.is_spam for copy in copies]),
-        np.concatenate([copy.counts for copy in copies]),
+        scaled(scipy.sparse.vstack([copy.present_RF for copy in copies]), rarity_F),
+        np.concatenate([copy.is_spam for copy in copies]).repeat(READINGS),
+        np.concatenate([copy.counts for copy in copies]).repeat(READINGS) / READINGS,
     )
-    evidence = NgramEvidence(config.ngrams)
     evidence.rarity_F.copy_(torch.from_numpy(rarity_F))
     evidence.weight_F.copy_(torch.from_numpy(model.coef_[0]))
     evidence.bias.copy_(torch.from_numpy(model.intercept_))
@@ -63,9 +63,17 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
 class _Copy:
     """Messages in one form."""
 
-    present_NF: scipy.sparse.csr_matrix
+    present_RF: scipy.sparse.csr_matrix
     is_spam: NDArray[np.bool_]
     counts: NDArray[np.float64]  # how much each counts in this form
+
+
+def _empty(tokenizer: TextTokenizer, config: TrainingConfig) -> NgramEvidence:
+    """A wide half that knows the tokenizer, and nothing yet."""
+    evidence = NgramEvidence(config.ngrams, config.network.vocabulary_size)
+    continues = tokenizer.continues_word(range(tokenizer.vocabulary_size))
+    evidence.continues_V[: len(continues)] = torch.tensor(continues)
+    return evidence
 
 
 def _copies(
@@ -73,6 +81,7 @@ def _copies(
     tokenizer: TextTokenizer,
     train: NDArray[np.int64],
     weights: NDArray[np.float64],
+    evidence: NgramEvidence,
     config: TrainingConfig,
 ) -> Iterator[_Copy]:
     """The messages of the train part as they are, then excerpts of them, then the spam disguised."""
@@ -84,18 +93,18 @@ def _copies(
     excerpted = settings.excerpt_share if settings.excerpts else 0.0
     fields = Fields(tokenizer)
     plain = (token_ids[place] for place in train.tolist())
-    present_NF = features(plain, len(train), "finding n-grams", config)
-    yield _Copy(present_NF, is_spam, (1 - excerpted) * undisguised)
+    present_RF = features(plain, len(train), "finding n-grams", evidence, config)
+    yield _Copy(present_RF, is_spam, (1 - excerpted) * undisguised)
     for number in range(settings.excerpts):
         excerpts = _excerpts(token_ids, train, fields, random)
-        present_NF = features(excerpts, len(train), f"finding n-grams of excerpts {number + 1}", config)
-        yield _Copy(present_NF, is_spam, excerpted / settings.excerpts * undisguised)
+        present_RF = features(excerpts, len(train), f"finding n-grams of excerpts {number + 1}", evidence, config)
+        yield _Copy(present_RF, is_spam, excerpted / settings.excerpts * undisguised)
     if disguised:
         augmenter = Augmenter(corpus, train, tokenizer, settings.disguises)
         spam = train[is_spam].tolist()
         augmented = (augmenter.augmented(place, random) for place in spam)
-        present_NF = features(augmented, len(spam), "finding n-grams of disguised spam", config)
-        yield _Copy(present_NF, np.ones(len(spam), np.bool_), disguised * weights[is_spam])
+        present_RF = features(augmented, len(spam), "finding n-grams of disguised spam", evidence, config)
+        yield _Copy(present_RF, np.ones(len(spam), np.bool_), disguised * weights[is_spam])
 
 
 def _excerpts(
@@ -129,23 +138,20 @@ def _spread(half: nn.Module, corpus: Corpus, places: NDArray[np.int64], config: 
 
 
 def features(
-    messages: Iterable[NDArray[np.int64]], count: int, what: str, config: TrainingConfig
+    messages: Iterable[NDArray[np.int64]], count: int, what: str, evidence: NgramEvidence, config: TrainingConfig
 ) -> scipy.sparse.csr_matrix:
-    """Which n-grams each message has, as the network will see them: 1 or 0, (N, F)."""
+    """Which n-grams each reading of each message has, as the network will see them: 1 or 0, (R, F)."""
     columns: list[NDArray[np.int32]] = []
-    found_N: list[NDArray[np.int64]] = []
+    found_R: list[NDArray[np.int64]] = []
     group: list[Sequence[int]] = []
 
     def take() -> None:
         batch = make_batch(group, config.encoding)
-        message_K, bucket_K = present_ngrams(
-            torch.from_numpy(batch.token_ids_WT),
-            torch.from_numpy(batch.lengths_W),
-            torch.from_numpy(batch.message_W),
-            config.ngrams,
+        reading_K, bucket_K = evidence.present(
+            torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W), torch.from_numpy(batch.message_W)
         )
         columns.append(bucket_K.numpy().astype(np.int32))
-        found_N.append(np.bincount(message_K.numpy(), minlength=batch.messages))
+        found_R.append(np.bincount(reading_K.numpy(), minlength=READINGS * batch.messages))
         group.clear()
 
     for token_ids in progress(messages, what, count):
@@ -154,21 +160,27 @@ def features(
             take()
     if group:
         take()
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(found_N))])
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(found_R))])
     ones = np.ones(int(ends[-1]), np.float32)
-    return scipy.sparse.csr_matrix((ones, np.concatenate(columns), ends), (count, config.ngrams.buckets))
+    shape = (READINGS * count, evidence.config.buckets)
+    return scipy.sparse.csr_matrix((ones, np.concatenate(columns), ends), shape)
 
 
-def _rarity(present_NF: scipy.sparse.csr_matrix) -> NDArray[np.float32]:
+def _rarity(present_RF: scipy.sparse.csr_matrix) -> NDArray[np.float32]:
     """Inverse document frequency, smoothed as scikit-learn does: no feature counts nothing or without end."""
-    messages_F = np.bincount(present_NF.indices, minlength=present_NF.shape[1])
-    rarity_F: NDArray[np.float32] = (np.log((1 + present_NF.shape[0]) / (1 + messages_F)) + 1).astype(np.float32)
+    readings_F = np.bincount(present_RF.indices, minlength=present_RF.shape[1])
+    rarity_F: NDArray[np.float32] = (np.log((1 + present_RF.shape[0]) / (1 + readings_F)) + 1).astype(np.float32)
     return rarity_F
 
 
-def scaled(present_NF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
-    """Each feature as its rarity, each message scaled to length 1."""
-    weighed_NF = present_NF @ scipy.sparse.diags_array(rarity_F)
-    norm_N = np.sqrt(np.asarray(weighed_NF.multiply(weighed_NF).sum(axis=1)).ravel())
-    inverse_N = (1 / np.maximum(norm_N, 1e-6)).astype(np.float32)
-    return scipy.sparse.csr_matrix(scipy.sparse.diags_array(inverse_N) @ weighed_NF)
+def scaled(present_RF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
+    """Each feature as its rarity, each reading scaled to length 1."""
+    weighed_RF = present_RF @ scipy.sparse.diags_array(rarity_F)
+    norm_R = np.sqrt(np.asarray(weighed_RF.multiply(weighed_RF).sum(axis=1)).ravel())
+    inverse_R = (1 / np.maximum(norm_R, 1e-6)).astype(np.float32)
+    return scipy.sparse.csr_matrix(scipy.sparse.diags_array(inverse_R) @ weighed_RF)
+
+
+def of_messages(scaled_RF: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+    """The mean of each message's readings (N, F): what the logit is linear in."""
+    return scipy.sparse.csr_matrix(sum(scaled_RF[reading::READINGS] for reading in range(READINGS)) / READINGS)

@@ -29,6 +29,7 @@ def random_model(vocabulary_size: int = VOCABULARY) -> WideAndDeep:
             parameter.mul_(4)
         model.wide.rarity_F.uniform_(1, 5)
         model.wide.weight_F.normal_(std=0.5)
+        model.wide.continues_V[::3] = True
         model.wide.bias.fill_(-0.5)
         model.scales.copy_(torch.tensor([2.0, 3.0]))
     return model.requires_grad_(False)
@@ -45,6 +46,7 @@ def small_artifact(seed: int = 1) -> Artifact:
     with torch.no_grad():
         network.wide.rarity_F.uniform_(1, 5).copy_(network.wide.rarity_F.half())
         network.wide.weight_F.normal_().copy_(network.wide.weight_F.half())
+        network.wide.continues_V.copy_(torch.tensor(tokenizer.continues_word(range(tokenizer.vocabulary_size))))
         for parameter in network.parameters():
             parameter.copy_((4 * parameter).half())
     raw = b"Subject: golden\n\nhello\n"

@@ -1,10 +1,12 @@
 """Artifacts on disk."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from classifier import artifact as artifact_module
 from classifier.artifact import activate, active_folder, load_artifact, save_artifact
@@ -73,7 +75,10 @@ def test_a_torn_folder_is_refused(folder: Path, name: str, damage: str) -> None:
 
 @pytest.mark.parametrize(
     ("written", "sentence"),
-    [(99, "format 99, this Hamlet reads up to 2: upgrade"), (1, "format 1, this Hamlet reads 2: choose a newer model")],
+    [
+        (99, "format 99, this Hamlet reads up to 3: upgrade"),
+        (1, "format 1, this Hamlet reads 2 and up: choose a newer model"),
+    ],
 )
 def test_another_format_is_refused(folder: Path, written: int, sentence: str) -> None:
     """The error says which format came, which is read, and what to do."""
@@ -81,6 +86,26 @@ def test_another_format_is_refused(folder: Path, written: int, sentence: str) ->
     (folder / "manifest.json").write_text(json.dumps(manifest | {"format": written}))
     with pytest.raises(ArtifactFormatError, match=sentence):
         load_artifact(folder)
+
+
+def test_a_model_of_format_2_scores_as_it_did(tmp_path: Path) -> None:
+    """It has no list of tokens that go on with a word: without any both readings are the one that it was fitted for."""
+    artifact = small_artifact()
+    artifact.weights["wide.continues_V"].zero_()
+    folder = save_artifact(artifact, tmp_path, DATE)
+    weights = artifact.weights.copy()
+    del weights["wide.continues_V"]
+    stored = save({name: tensor.half() for name, tensor in weights.items()})
+    (folder / "model.safetensors").write_bytes(stored)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["model.safetensors"] = hashlib.sha256(stored).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    raw = b"Subject: zqzqzq\n\nxkcdxkcd\n"
+    scores = []
+    for each in (artifact, load_artifact(folder)):
+        classifier = SpamClassifier(each)
+        scores.append(classifier.score([classifier.prepare(raw)])[0].probability)
+    assert scores[0] == scores[1]
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from classifier.artifact import active_folder, bundled_models, load_artifact
 from classifier.message import read_mail
 from classifier.text import MARKERS, SUBJECT, URL, message_text
-from classifier.tokenizer import TextTokenizer
+from classifier.tokenizer import PADDING_ID, TextTokenizer
 from tests.conftest import corpus_mail, mail_files
 
 TOKENIZER = TextTokenizer.learn(iter(["hello world , the meeting moves to ten o ' clock "] * 5), 400)
@@ -25,6 +25,20 @@ def test_a_marker_is_one_id_wherever_it_stands() -> None:
     assert ids[0] == TOKENIZER.marker_ids[SUBJECT]
     assert TOKENIZER.marker_ids[URL] in ids
     assert len(set(TOKENIZER.marker_ids.values())) == len(MARKERS)
+
+
+def test_a_token_continues_a_word_unless_it_begins_one() -> None:
+    """Punctuation is a word by itself, and so is a marker; padding goes on with nothing."""
+    token_ids = [PADDING_ID, *TOKENIZER.encode(f"hello , {SUBJECT}world zq")]
+    assert len(token_ids) > 6
+    assert TOKENIZER.continues_word(token_ids) == [False] * 6 + [True] * (len(token_ids) - 6)
+
+
+def test_no_mail_has_the_unknown_token() -> None:
+    """Of the vocabulary that is bundled: it stands for words that are not to be known."""
+    tokenizer = TextTokenizer.from_json(load_artifact(active_folder(bundled_models())).tokenizer_json)
+    for text in (".", "...", "a.b", "e.g. this. And <.>", "\x00."):
+        assert tokenizer.unknown_id not in tokenizer.encode(text)
 
 
 @given(st.text(max_size=50))
