@@ -88,10 +88,12 @@ class Sampler:
         return self._augmenter.augmented(place, random) if self._augmenter else self._token_ids[place]
 
     def _tear(self, token_ids: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-        """Leave out some fields, some tokens and most of the body; field markers of what is left stay."""
+        """Leave out some fields, some tokens, most of the body and words; field markers of what is left stay."""
         dropout = 1.0 if random.random() < self._fit.fieldless_chance else self._fit.field_dropout
         keep, is_marker = self._fields.kept_and_markers(token_ids, dropout, random)
         if random.random() < self._fit.excerpt_chance:
             keep &= self._fields.excerpt(token_ids, random)
         keep &= is_marker | (random.random(len(token_ids)) >= self._fit.token_dropout)
+        if random.random() < self._fit.unknown_chance:
+            token_ids = self._fields.with_unknown_words(token_ids)
         return token_ids[keep]

@@ -55,6 +55,8 @@ class FitConfig:
     fieldless_chance: float = 0.0
     # Chance that of the body only an excerpt is seen (training.fields).
     excerpt_chance: float = 0.0
+    # Chance that words of several tokens are seen as unknown: names and terms of the collections, and of no other mail.
+    unknown_chance: float = 0.0
     # At each sight of a spam; ham is disguised at a quarter of each chance.
     disguises: Disguises = field(default_factory=Disguises)
     # 0.02: a target of 0.01 or 0.99, so that a mislabelled message cannot pull without end.

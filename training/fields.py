@@ -28,6 +28,8 @@ class Fields:
         self._body = ids[BODY]
         self._markers = np.array([ids[marker] for marker in FIELD_MARKERS], np.int64)
         self._droppable = np.array([ids[marker] for marker in FIELD_MARKERS if marker not in _KEPT], np.int64)
+        self._unknown = tokenizer.unknown_id
+        self._continues = np.array(tokenizer.continues_word(range(tokenizer.vocabulary_size)))
 
     def are_markers(self, token_ids: Ids) -> NDArray[np.bool_]:
         """Whether each token opens a field."""
@@ -59,3 +61,10 @@ class Fields:
             kept[start:first] = False
             kept[first + run :] = False
         return kept
+
+    def with_unknown_words(self, token_ids: Ids) -> Ids:
+        """Return the tokens, every one of a word of several tokens as unknown."""
+        continues = self._continues[token_ids]
+        is_piece = continues.copy()
+        is_piece[:-1] |= continues[1:]
+        return np.where(is_piece, self._unknown, token_ids)

@@ -74,3 +74,15 @@ def test_a_short_body_is_its_own_excerpt(mail: Mail, words: int) -> None:
     fields, whole = Fields(mail[1]), message(mail[1], words)
     for each in (whole, whole[:2], whole[:0]):
         assert fields.excerpt(each, np.random.default_rng(1)).all()
+
+
+def test_words_of_several_tokens_are_seen_as_unknown() -> None:
+    """Each of their tokens, the first too; what the vocabulary has whole, and markers, stay."""
+    tokenizer = TextTokenizer.learn(iter(["ten o'clock"] * 5), 400)
+    token_ids = np.array(tokenizer.encode(f"{SUBJECT} ten zq{BODY}clock zq"))
+    seen = Fields(tokenizer).with_unknown_words(token_ids).tolist()
+    ids = tokenizer.marker_ids
+    (ten,), (clock,) = tokenizer.encode("ten"), tokenizer.encode("clock")
+    unknown = [tokenizer.unknown_id] * len(tokenizer.encode("zq"))
+    assert len(unknown) > 1
+    assert seen == [ids[SUBJECT], ten, *unknown, ids[BODY], clock, *unknown]
