@@ -71,8 +71,9 @@ class _Copy:
 def _empty(tokenizer: TextTokenizer, config: TrainingConfig) -> NgramEvidence:
     """A wide half that knows the tokenizer, and nothing yet."""
     evidence = NgramEvidence(config.ngrams, config.network.vocabulary_size)
-    continues = tokenizer.continues_word(range(tokenizer.vocabulary_size))
-    evidence.continues_V[: len(continues)] = torch.tensor(continues)
+    if config.evidence.unknown_words:
+        continues = tokenizer.continues_word(range(tokenizer.vocabulary_size))
+        evidence.continues_V[: len(continues)] = torch.tensor(continues)
     return evidence
 
 
