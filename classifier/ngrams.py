@@ -4,9 +4,9 @@ Presence and not counts, rare ones counting more, all of a message scaled to len
 mail of other people best (docs/experiments.md). Features are hashed (Weinberger et al. 2009), so that no list of them
 has to be kept: two that meet in a bucket share a weight.
 
-A message is read twice, with the same weights, and both readings count the same: as it is written, and with each word
-that the vocabulary does not know whole as unknown. The pieces of names and terms say much about mail of the collections
-that were learned from, and mislead on mail of others.
+A message is read twice, with the same weights: as it is written, and with each word that the vocabulary does not know
+whole as unknown. The pieces of names and terms say much about mail of the collections that were learned from, and
+mislead on mail of others.
 
 Shape letters: B messages, R their readings (2B), W windows, T tokens of the longest window, U pairs of neighbours in
 it, P places where a feature stands, K pairs of a reading and a feature that it has, F buckets, V tokens of the
@@ -25,8 +25,10 @@ from classifier.tokenizer import PADDING_ID
 # 2^64 / golden ratio, as a signed number: Fibonacci hashing (Knuth, TAOCP 6.4); products wrap at 64 bits.
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)
 _PAIR_SHIFT = 32
-# Of each message: as it is written, and with unknown words.
-READINGS = 2
+# What each reading of a message counts: as it is written, and with unknown words. Even shares are better on mail of
+# others and worse on known mail (docs/experiments.md, 2026-11-29).
+READING_SHARES = (2 / 3, 1 / 3)
+READINGS = len(READING_SHARES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class NgramConfig:
 class NgramEvidence(nn.Module):
     """Linear in what is there: sum of weight x rarity over a reading's features / norm of its rarities.
 
-    The logit is the mean of a message's two readings, and the bias.
+    The logit is the weighted mean of a message's readings, and the bias.
     """
 
     rarity_F: Tensor
@@ -102,8 +104,9 @@ class NgramEvidence(nn.Module):
         """What each feature adds to its message's logit."""
         rarity_K = self.rarity_F[bucket_K]
         squares_R = rarity_K.new_zeros(READINGS * messages).index_add(0, reading_K, rarity_K.square())
-        norm_K = READINGS * squares_R.sqrt().clamp_min(1e-6)[reading_K]
-        return rarity_K * self.weight_F[bucket_K] / norm_K
+        share_R = rarity_K.new_tensor(READING_SHARES).repeat(messages)
+        scale_K = (share_R / squares_R.sqrt().clamp_min(1e-6))[reading_K]
+        return rarity_K * self.weight_F[bucket_K] * scale_K
 
     def _places(self, token_ids_WT: Tensor, lengths_W: Tensor, message_W: Tensor) -> "_Places":
         """Both readings of every window: all windows as they are written, then all with unknown words."""

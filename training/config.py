@@ -117,11 +117,11 @@ class EvidenceConfig:
     excerpts: int = 2
     excerpt_share: float = 0.35
     disguises: Disguises = field(default_factory=lambda: Disguises(good_words_chance=1.0, leet_chance=0.3))
-    # The second reading of each message has words of several tokens as unknown. Off, it is the first once more. Mail of
-    # others is judged better with it (docs/experiments.md, 2026-11-29); nothing is bundled with it yet.
-    unknown_words: bool = False
+    # The second reading of each message has words of several tokens as unknown: mail of others is judged better with it
+    # (docs/experiments.md, 2026-11-29). Off, it is the first once more.
+    unknown_words: bool = True
     # The deep half's share of the spread of the joined logit.
-    deep_share: float = 1 / 3
+    deep_share: float = 0.35
 
     def __post_init__(self) -> None:
         for name in ("disguised_share", "excerpt_share", "deep_share"):

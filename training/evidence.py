@@ -18,7 +18,7 @@ from torch import nn
 
 from classifier.encoding import make_batch, select_tokens
 from classifier.network import SpamNetwork
-from classifier.ngrams import READINGS, NgramEvidence
+from classifier.ngrams import READING_SHARES, READINGS, NgramEvidence
 from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training.augment import Augmenter
@@ -183,5 +183,6 @@ def scaled(present_RF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -
 
 
 def of_messages(scaled_RF: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-    """The mean of each message's readings (N, F): what the logit is linear in."""
-    return scipy.sparse.csr_matrix(sum(scaled_RF[reading::READINGS] for reading in range(READINGS)) / READINGS)
+    """The weighted mean of each message's readings (N, F): what the logit is linear in."""
+    of_readings = (share * scaled_RF[reading::READINGS] for reading, share in enumerate(READING_SHARES))
+    return scipy.sparse.csr_matrix(sum(of_readings))

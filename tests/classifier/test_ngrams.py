@@ -8,7 +8,7 @@ import torch
 
 from classifier.encoding import EncodingConfig, make_batch
 from classifier.network import NetworkConfig, score_batch
-from classifier.ngrams import READINGS, NgramConfig, NgramEvidence, bucket_of_pair, bucket_of_token
+from classifier.ngrams import READING_SHARES, READINGS, NgramConfig, NgramEvidence, bucket_of_pair, bucket_of_token
 from classifier.wide_and_deep import WideAndDeep
 
 CONFIG = NgramConfig(bucket_bits=16)
@@ -77,8 +77,8 @@ def test_every_window_counts_and_a_pair_across_two_is_not_seen() -> None:
         assert pair(7, 8) not in found
 
 
-def test_the_logit_is_the_mean_weight_of_what_is_there() -> None:
-    """By hand, of both readings: the sum of weight and rarity over the norm of the rarities."""
+def test_the_logit_is_the_weight_of_what_is_there() -> None:
+    """By hand, of both readings, as much as each counts: the sum of weight and rarity over the norm of the rarities."""
     wide = evidence()
     wide.continues_V[6] = True
     logits = []
@@ -86,8 +86,9 @@ def test_the_logit_is_the_mean_weight_of_what_is_there() -> None:
         rarity, weight = (of_F[sorted(found)].double() for of_F in (wide.rarity_F, wide.weight_F))
         logits.append(float((rarity * weight).sum()) / math.sqrt(float(rarity.square().sum())))
     assert logits[0] != logits[1]
+    mean = sum(share * logit for share, logit in zip(READING_SHARES, logits, strict=True))
     scored = float(score_batch(wide, make_batch([[5, 6, 9]], ENCODING), CPU))
-    assert scored == pytest.approx(sum(logits) / 2 + 0.25, rel=1e-5)
+    assert scored == pytest.approx(mean + 0.25, rel=1e-5)
 
 
 def test_a_score_does_not_depend_on_its_batch_mates() -> None:

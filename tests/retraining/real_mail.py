@@ -10,10 +10,11 @@ from training.cli import main
 
 # One corpus of both classes, and modern spam and ham; nothing of SpamAssassin's.
 BASE = {"enron_spam": 900, "lists_ham_modern": 250, "rlists_ham_2020_2026": 150, "nazario": 150, "cwl_spam_2026": 150}
+# The vocabulary is of the bundled model's size: with a small one most words are several tokens, unknown to the n-grams.
 _PRESET = """
 seed = 1
 [network]
-vocabulary_size = 4096
+vocabulary_size = 16384
 embedding_width = 32
 hidden_width = 32
 readout_width = 32
