@@ -1,6 +1,7 @@
 """What a training run can be told, as typed values from a TOML preset. Units are in the names."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,14 @@ PRESETS = Path(__file__).parent / "presets"
 Settings = TypeVar("Settings")
 
 
+def _check_shares(table: str, settings: object, names: Iterable[str], *, whole: bool = False) -> None:
+    """Raise ConfigError unless each is a share of 1, and 1 itself only where a whole is meant to be possible."""
+    for name in names:
+        value = getattr(settings, name)
+        if not (0 <= value < 1 or (whole and value == 1)):
+            raise ConfigError(f"{table}.{name} must be at least 0 and {'at most' if whole else 'below'} 1, got {value}")
+
+
 @dataclass(frozen=True, slots=True)
 class Disguises:
     """How often spam is disguised in training as spammers disguise it (training.augment); 0 is never."""
@@ -26,6 +35,9 @@ class Disguises:
     tricks_chance: float = 0.0
     # Some words have digits for letters.
     leet_chance: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_shares("disguises", self, ("good_words_chance", "tricks_chance", "leet_chance"), whole=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,14 @@ class FitConfig:
     # After so many steps in a row with a loss or gradient that is not finite the run stops.
     most_bad_steps: int = 10
 
+    def __post_init__(self) -> None:
+        chances = ("field_dropout", "fieldless_chance", "excerpt_chance", "unknown_chance")
+        _check_shares("fit", self, (*chances, "ham_share_of_language", "epoch_share"), whole=True)
+        _check_shares("fit", self, ("dropout", "token_dropout", "label_smoothing", "warmup_share", "averaging"))
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"fit.{name} must be above 0, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainConfig:
@@ -124,9 +144,7 @@ class EvidenceConfig:
     deep_share: float = 0.35
 
     def __post_init__(self) -> None:
-        for name in ("disguised_share", "excerpt_share", "deep_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"evidence.{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        _check_shares("evidence", self, ("disguised_share", "excerpt_share", "deep_share"))
         if self.excerpts < 0:
             raise ConfigError(f"evidence.excerpts must be at least 0, got {self.excerpts}")
 
