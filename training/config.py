@@ -92,7 +92,7 @@ class FitConfig:
         chances = ("field_dropout", "fieldless_chance", "excerpt_chance", "unknown_chance")
         _check_shares("fit", self, (*chances, "ham_share_of_language", "epoch_share"), whole=True)
         _check_shares("fit", self, ("dropout", "token_dropout", "label_smoothing", "warmup_share", "averaging"))
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "epoch_share"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"fit.{name} must be above 0, got {getattr(self, name)}")
 

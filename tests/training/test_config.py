@@ -25,6 +25,7 @@ def test_every_preset_can_be_loaded(path: Path) -> None:
         ("[fit]\nexcerpt_chance = 40\n", "fit.excerpt_chance must be at least 0 and at most 1, got 40"),
         ("[fit]\ndropout = 1.0\n", "fit.dropout must be at least 0 and below 1, got 1.0"),
         ("[fit]\nlearning_rate = 0\n", "fit.learning_rate must be above 0, got 0"),
+        ("[fit]\nepoch_share = 0.0\n", "fit.epoch_share must be above 0, got 0.0"),
         ("[fit.disguises]\nleet_chance = -0.1\n", "disguises.leet_chance must be at least 0 and at most 1, got -0.1"),
         ("[ngrams]\nbucket_bits = 0\n", "bucket_bits must be 1 to 30, got 0"),
         ("seed = \n", "is not TOML"),
