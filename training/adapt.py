@@ -22,9 +22,9 @@ from classifier.wide_and_deep import WideAndDeep
 from training.config import TrainingConfig
 from training.corpus import Corpus
 from training.errors import DivergedError
-from training.evidence import features, of_messages, scaled
 from training.fit import pick_device, predict_logits
 from training.measures import IsSpam, Scores
+from training.readings import features, of_messages, scaled
 from training.weights import message_weights
 
 _MOST_ITERATIONS = 300

@@ -137,6 +137,10 @@ class EvidenceConfig:
     excerpts: int = 2
     excerpt_share: float = 0.35
     disguises: Disguises = field(default_factory=lambda: Disguises(good_words_chance=1.0, leet_chance=0.3))
+    # What stands close to the other class counts more: 1 + this x how wrong a regression that was fitted without it is
+    # about it, from 0 to 1 (training.hard_examples). With 0 for both there is one regression in place of three.
+    hard_ham: float = 0.0
+    hard_spam: float = 0.0
     # The second reading of each message has words of several tokens as unknown: mail of others is judged better with it
     # (docs/experiments.md, 2026-11-29). Off, it is the first once more.
     unknown_words: bool = True
@@ -145,8 +149,9 @@ class EvidenceConfig:
 
     def __post_init__(self) -> None:
         _check_shares("evidence", self, ("disguised_share", "excerpt_share", "deep_share"))
-        if self.excerpts < 0:
-            raise ConfigError(f"evidence.excerpts must be at least 0, got {self.excerpts}")
+        for name in ("excerpts", "hard_ham", "hard_spam"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"evidence.{name} must be at least 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

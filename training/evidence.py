@@ -6,19 +6,17 @@ message count without its sender and links, which tell the collections apart so 
 little (training.fields).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from classifier.encoding import make_batch, select_tokens
 from classifier.network import SpamNetwork
-from classifier.ngrams import READING_SHARES, READINGS, NgramEvidence
+from classifier.ngrams import NgramEvidence
 from classifier.tokenizer import TextTokenizer
 from classifier.wide_and_deep import WideAndDeep
 from training.augment import Augmenter
@@ -26,14 +24,12 @@ from training.config import TrainingConfig
 from training.corpus import Corpus, TokenIds
 from training.fields import Fields
 from training.fit import pick_device, predict_logits
-from training.progress import progress, say
+from training.hard_examples import Examples, emphasis
+from training.progress import say
+from training.readings import features, rarity, scaled
 from training.split import Part
 from training.weights import message_weights
 
-_READ_TOGETHER = 64
-_MOST_ITERATIONS = 2000
-# At the library's 1e-4 it stops early, elsewhere for each set of weights.
-_TOLERANCE = 1e-6
 # Of the joined logit, in nats, about: calibration sets it right.
 _SPREAD = 4.0
 
@@ -44,15 +40,20 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
     weighing = replace(config.fit, corpus_discount=config.evidence.corpus_discount)
     weights = message_weights(corpus, train, weighing)[train]
     evidence = _empty(tokenizer, config)
-    copies = list(_copies(corpus, tokenizer, train, weights, evidence, config))
-    rarity_F = _rarity(copies[0].present_RF)
-    say(f"fitting n-grams on {len(train)} messages")
-    model = LogisticRegression(C=config.evidence.inverse_penalty, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
-    model.fit(
-        scaled(scipy.sparse.vstack([copy.present_RF for copy in copies]), rarity_F),
-        np.concatenate([copy.is_spam for copy in copies]).repeat(READINGS),
-        np.concatenate([copy.counts for copy in copies]).repeat(READINGS) / READINGS,
+    forms = list(_forms(corpus, tokenizer, train, weights, evidence, config))
+    rarity_F = rarity(forms[0].present_RF)
+    examples = Examples(
+        scaled(scipy.sparse.vstack([form.present_RF for form in forms]), rarity_F),
+        np.concatenate([form.messages for form in forms]),
+        np.concatenate([form.counts for form in forms]),
+        corpus.is_spam[train],
     )
+    ham, spam = config.evidence.hard_ham, config.evidence.hard_spam
+    if ham or spam:
+        errors = examples.errors(corpus.clusters[train], np.random.default_rng(config.seed))
+        examples = examples.weighed(emphasis(errors, examples.is_spam_N, weights, ham, spam))
+    say(f"fitting n-grams on {len(train)} messages")
+    model = examples.fitted(config.evidence.inverse_penalty)
     evidence.rarity_F.copy_(torch.from_numpy(rarity_F))
     evidence.weight_F.copy_(torch.from_numpy(model.coef_[0]))
     evidence.bias.copy_(torch.from_numpy(model.intercept_))
@@ -60,11 +61,11 @@ def fit_evidence(corpus: Corpus, tokenizer: TextTokenizer, config: TrainingConfi
 
 
 @dataclass(frozen=True, slots=True)
-class _Copy:
-    """Messages in one form."""
+class _Form:
+    """Messages in one form: as they are, in excerpts, or disguised."""
 
     present_RF: scipy.sparse.csr_matrix
-    is_spam: NDArray[np.bool_]
+    messages: NDArray[np.int64]  # which of the train part
     counts: NDArray[np.float64]  # how much each counts in this form
 
 
@@ -77,35 +78,36 @@ def _empty(tokenizer: TextTokenizer, config: TrainingConfig) -> NgramEvidence:
     return evidence
 
 
-def _copies(
+def _forms(
     corpus: Corpus,
     tokenizer: TextTokenizer,
     train: NDArray[np.int64],
     weights: NDArray[np.float64],
     evidence: NgramEvidence,
     config: TrainingConfig,
-) -> Iterator[_Copy]:
+) -> Iterator[_Form]:
     """The messages of the train part as they are, then excerpts of them, then the spam disguised."""
     settings, random = config.evidence, np.random.default_rng(config.seed)
     token_ids, is_spam = corpus.token_ids(), corpus.is_spam[train]
     disguised = settings.disguised_share if is_spam.any() else 0.0
     undisguised = np.where(is_spam, 1 - disguised, 1) * weights
+    everyone = np.arange(len(train))
 
     excerpted = settings.excerpt_share if settings.excerpts else 0.0
     fields = Fields(tokenizer)
     plain = (token_ids[place] for place in train.tolist())
     present_RF = features(plain, len(train), "finding n-grams", evidence, config)
-    yield _Copy(present_RF, is_spam, (1 - excerpted) * undisguised)
+    yield _Form(present_RF, everyone, (1 - excerpted) * undisguised)
     for number in range(settings.excerpts):
         excerpts = _excerpts(token_ids, train, fields, random)
         present_RF = features(excerpts, len(train), f"finding n-grams of excerpts {number + 1}", evidence, config)
-        yield _Copy(present_RF, is_spam, excerpted / settings.excerpts * undisguised)
+        yield _Form(present_RF, everyone, excerpted / settings.excerpts * undisguised)
     if disguised:
         augmenter = Augmenter(corpus, train, tokenizer, settings.disguises)
-        spam = train[is_spam].tolist()
-        augmented = (augmenter.augmented(place, random) for place in spam)
+        spam = np.flatnonzero(is_spam)
+        augmented = (augmenter.augmented(place, random) for place in train[spam].tolist())
         present_RF = features(augmented, len(spam), "finding n-grams of disguised spam", evidence, config)
-        yield _Copy(present_RF, np.ones(len(spam), np.bool_), disguised * weights[is_spam])
+        yield _Form(present_RF, spam, disguised * weights[spam])
 
 
 def _excerpts(
@@ -136,53 +138,3 @@ def joined(deep: SpamNetwork, wide: NgramEvidence, corpus: Corpus, config: Train
 
 def _spread(half: nn.Module, corpus: Corpus, places: NDArray[np.int64], config: TrainingConfig) -> float:
     return float(np.std(predict_logits(half, corpus, places, config, pick_device()))) if len(places) else 1.0
-
-
-def features(
-    messages: Iterable[NDArray[np.int64]], count: int, what: str, evidence: NgramEvidence, config: TrainingConfig
-) -> scipy.sparse.csr_matrix:
-    """Which n-grams each reading of each message has, as the network will see them: 1 or 0, (R, F)."""
-    columns: list[NDArray[np.int32]] = []
-    found_R: list[NDArray[np.int64]] = []
-    group: list[Sequence[int]] = []
-
-    def take() -> None:
-        batch = make_batch(group, config.encoding)
-        reading_K, bucket_K = evidence.present(
-            torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W), torch.from_numpy(batch.message_W)
-        )
-        columns.append(bucket_K.numpy().astype(np.int32))
-        found_R.append(np.bincount(reading_K.numpy(), minlength=READINGS * batch.messages))
-        group.clear()
-
-    for token_ids in progress(messages, what, count):
-        group.append(select_tokens(token_ids.tolist(), config.encoding)[0])
-        if len(group) == _READ_TOGETHER:
-            take()
-    if group:
-        take()
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(found_R))])
-    ones = np.ones(int(ends[-1]), np.float32)
-    shape = (READINGS * count, evidence.config.buckets)
-    return scipy.sparse.csr_matrix((ones, np.concatenate(columns), ends), shape)
-
-
-def _rarity(present_RF: scipy.sparse.csr_matrix) -> NDArray[np.float32]:
-    """Inverse document frequency, smoothed as scikit-learn does: no feature counts nothing or without end."""
-    readings_F = np.bincount(present_RF.indices, minlength=present_RF.shape[1])
-    rarity_F: NDArray[np.float32] = (np.log((1 + present_RF.shape[0]) / (1 + readings_F)) + 1).astype(np.float32)
-    return rarity_F
-
-
-def scaled(present_RF: scipy.sparse.csr_matrix, rarity_F: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
-    """Each feature as its rarity, each reading scaled to length 1."""
-    weighed_RF = present_RF @ scipy.sparse.diags_array(rarity_F)
-    norm_R = np.sqrt(np.asarray(weighed_RF.multiply(weighed_RF).sum(axis=1)).ravel())
-    inverse_R = (1 / np.maximum(norm_R, 1e-6)).astype(np.float32)
-    return scipy.sparse.csr_matrix(scipy.sparse.diags_array(inverse_R) @ weighed_RF)
-
-
-def of_messages(scaled_RF: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-    """The weighted mean of each message's readings (N, F): what the logit is linear in."""
-    of_readings = (share * scaled_RF[reading::READINGS] for reading, share in enumerate(READING_SHARES))
-    return scipy.sparse.csr_matrix(sum(of_readings))

@@ -22,6 +22,7 @@ def test_every_preset_can_be_loaded(path: Path) -> None:
         ("[network]\ncell = 'cnn'\n", "cell must be one of lstm, gru, rnn"),
         ("[shares]\ntrain = 0.9\n", "add up to 1"),
         ("[evidence]\ndeep_share = 1.0\n", "evidence.deep_share must be at least 0 and below 1, got 1.0"),
+        ("[evidence]\nhard_ham = -1.0\n", "evidence.hard_ham must be at least 0, got -1.0"),
         ("[fit]\nexcerpt_chance = 40\n", "fit.excerpt_chance must be at least 0 and at most 1, got 40"),
         ("[fit]\ndropout = 1.0\n", "fit.dropout must be at least 0 and below 1, got 1.0"),
         ("[fit]\nlearning_rate = 0\n", "fit.learning_rate must be above 0, got 0"),

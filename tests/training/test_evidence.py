@@ -91,3 +91,11 @@ def test_each_half_has_its_share_of_the_spread(prepared: Prepared) -> None:
     spreads = [np.std(predict_logits(half, corpus, places, settings, CPU)) for half in (model.deep, model.wide)]
     shares = [float(scale * spread) for scale, spread in zip(model.scales, spreads, strict=True)]
     assert shares[0] == pytest.approx(sum(shares) / 4, rel=1e-3)
+
+
+def test_what_is_hard_counts_when_asked_for(prepared: Prepared) -> None:
+    """Other weights come of it, always the same ones (that they are better ones, docs/experiments.md measures)."""
+    corpus, tokenizer = prepared
+    plain, hard, again = (fit_evidence(corpus, tokenizer, config(hard_ham=ham)).weight_F for ham in (0.0, 10.0, 10.0))
+    assert torch.equal(hard, again)
+    assert not torch.allclose(plain, hard, rtol=0.01)
