@@ -145,7 +145,7 @@ class EvidenceConfig:
     # (docs/experiments.md, 2026-11-29). Off, it is the first once more.
     unknown_words: bool = True
     # The deep half's share of the spread of the joined logit.
-    deep_share: float = 0.35
+    deep_share: float = 0.25
 
     def __post_init__(self) -> None:
         _check_shares("evidence", self, ("disguised_share", "excerpt_share", "deep_share"))
