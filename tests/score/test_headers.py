@@ -11,9 +11,9 @@ from service.score.headers import with_verdict
 from service.score.judges import Judged, NotJudged
 from tests.conftest import mail_files
 
-SPAM = Judged("spam", 0.99593, 130, False, (), "2026.11.29-cd653a")
-HAM = Judged("ham", 0.0041, 9, False, (), "2026.11.29-cd653a")
-ADDED = b"X-Spam: Yes\nX-Hamlet: spam; probability=0.9959; model=2026.11.29-cd653a\n"
+SPAM = Judged("spam", 0.99632, 130, False, (), "2026.11.29-99ccaa")
+HAM = Judged("ham", 0.0041, 9, False, (), "2026.11.29-99ccaa")
+ADDED = b"X-Spam: Yes\nX-Hamlet: spam; probability=0.9963; model=2026.11.29-99ccaa\n"
 
 
 def test_the_verdict_is_on_top() -> None:
