@@ -1,9 +1,9 @@
 """The regression behind the wide half, and how much more it counts the mail that such a regression gets wrong.
 
-Most mail is told apart by its first lines, and the weights are settled by it. What stands close to the other class, an
-advertisement that was wanted, a spam like a letter, is seldom: it counts more here by as much as a regression that was
-fitted without it errs on it (just train twice, Liu et al. 2021, with errors in place of mistakes; docs/experiments.md,
-2026-11-29). Wrong labels then count more too.
+Most mail is told apart with ease and settles the weights. What stands close to the other class, an advertisement that
+was wanted, a spam like a letter, is seldom: it counts more here, by as much as a regression that was fitted without it
+errs on it (just train twice, Liu et al. 2021, with errors in place of mistakes; docs/experiments.md, 2026-11-29). Wrong
+labels then count more too.
 """
 
 from dataclasses import dataclass, replace

@@ -2,8 +2,9 @@
 
 Stated bounds: whatever one reporter of five sends, on mail that follows the version in service catches at most 8 points
 less of the spam, and loses at most half a point more of the ham, than without that reporter's feedback; or the gate
-keeps the one before. Found (2026-11-29, a champion fitted on 1,600 messages, 400 honest reports, 88.2 % caught and
-1.92 % lost without): labels turned 88.0 and 2.20, good words 88.5 and 2.01, a flood of either kept out.
+keeps the one before. Found (2026-11-29, a champion fitted on 1,600 messages, 400 honest reports, 89.0 % caught and
+1.92 % lost without): labels turned 88.6 and 2.19, good words 89.0 and 2.10, a flood of them 89.1 and 2.10, a flood of
+turned labels kept out.
 """
 
 import base64
@@ -93,7 +94,7 @@ def honest(
     """Return what honest feedback alone comes to on mail that follows."""
     result, classifier = outcome(champion, rows(records[:HONEST]), tmp_path_factory.mktemp("honest"))
     assert result is Outcome.PROMOTED
-    return measured(classifier, records[-1500:])
+    return measured(classifier, records[-3000:])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_poison_stays_within_bounds(
     poison = turned(eves, 5_000) if attack.startswith("labels") else good_words(records[:HONEST], count, 5_000)
     assert len(poison) == count
     result, classifier = outcome(champion, [*rows(records[:HONEST]), *poison], tmp_path)
-    recall, ham_loss = measured(classifier, records[-1500:])
+    recall, ham_loss = measured(classifier, records[-3000:])
     print(
         f"{attack}: {result.name}, caught {recall:.2%} (honest {honest[0]:.2%}), lost {ham_loss:.2%} ({honest[1]:.2%})"
     )
