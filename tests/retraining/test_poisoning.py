@@ -26,6 +26,7 @@ from training.retrain.decision import Outcome
 from training.retrain.job import Job, retrain
 
 HONEST = 400
+FOLLOWING = 3_000
 RECALL_MARGIN, HAM_MARGIN = 0.08, 0.005
 REPORTERS = ("ann", "bob", "cid", "dan")
 Records = Sequence[dict[str, Any]]
@@ -94,7 +95,7 @@ def honest(
     """Return what honest feedback alone comes to on mail that follows."""
     result, classifier = outcome(champion, rows(records[:HONEST]), tmp_path_factory.mktemp("honest"))
     assert result is Outcome.PROMOTED
-    return measured(classifier, records[-3000:])
+    return measured(classifier, records[-FOLLOWING:])
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_poison_stays_within_bounds(
     poison = turned(eves, 5_000) if attack.startswith("labels") else good_words(records[:HONEST], count, 5_000)
     assert len(poison) == count
     result, classifier = outcome(champion, [*rows(records[:HONEST]), *poison], tmp_path)
-    recall, ham_loss = measured(classifier, records[-3000:])
+    recall, ham_loss = measured(classifier, records[-FOLLOWING:])
     print(
         f"{attack}: {result.name}, caught {recall:.2%} (honest {honest[0]:.2%}), lost {ham_loss:.2%} ({honest[1]:.2%})"
     )
