@@ -1,8 +1,10 @@
 """What a model does on labelled mail: the measures over all of it and for each corpus."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +84,12 @@ def _measures(scores: Scores, is_spam: IsSpam, thresholds: Thresholds) -> dict[s
     unsure = (scores >= thresholds.ham_below) & (scores < thresholds.spam_from)
     measures["unsure"] = float(unsure.mean()) if len(scores) else 0.0
     return measures
+
+
+def write_measures(folder: Path, measures: dict[str, Any]) -> None:
+    """Write metrics.json in `folder`."""
+    text = json.dumps(measures, indent=2, ensure_ascii=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
 
 
 def table(measures: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ _KEYS = "HAMLET_ADMIN_KEYS"
 _SERVICE = "HAMLET_URL"
 
 
-def add_commands(steps: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_retrain_commands(steps: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add both to the command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
