@@ -25,6 +25,20 @@ def _check_shares(table: str, settings: object, names: Iterable[str], *, whole: 
             raise ConfigError(f"{table}.{name} must be at least 0 and {'at most' if whole else 'below'} 1, got {value}")
 
 
+def _check_least(table: str, settings: object, names: Iterable[str], least: int) -> None:
+    """Raise ConfigError if one is less."""
+    for name in names:
+        if not (value := getattr(settings, name)) >= least:
+            raise ConfigError(f"{table}.{name} must be at least {least}, got {value}")
+
+
+def _check_above_0(table: str, settings: object, names: Iterable[str]) -> None:
+    """Raise ConfigError unless each is more than nothing."""
+    for name in names:
+        if not (value := getattr(settings, name)) > 0:
+            raise ConfigError(f"{table}.{name} must be above 0, got {value}")
+
+
 @dataclass(frozen=True, slots=True)
 class Disguises:
     """How often spam is disguised in training as spammers disguise it (training.augment); 0 is never."""
@@ -36,8 +50,9 @@ class Disguises:
     # Some words have digits for letters.
     leet_chance: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_shares("disguises", self, ("good_words_chance", "tricks_chance", "leet_chance"), whole=True)
+    def check(self, table: str) -> None:
+        """Raise ConfigError, which names the table that they stand in, unless each is a chance."""
+        _check_shares(table, self, ("good_words_chance", "tricks_chance", "leet_chance"), whole=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +107,11 @@ class FitConfig:
         chances = ("field_dropout", "fieldless_chance", "excerpt_chance", "unknown_chance")
         _check_shares("fit", self, (*chances, "ham_share_of_language", "epoch_share"), whole=True)
         _check_shares("fit", self, ("dropout", "token_dropout", "label_smoothing", "warmup_share", "averaging"))
-        for name in ("learning_rate", "clip_norm", "epoch_share"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"fit.{name} must be above 0, got {getattr(self, name)}")
+        _check_above_0("fit", self, ("learning_rate", "clip_norm", "epoch_share"))
+        _check_least("fit", self, ("epochs", "batch_tokens", "most_bad_steps"), 1)
+        nothing_negative = ("frozen_epochs", "patience_epochs", "weight_decay", "checkpoint_seconds")
+        _check_least("fit", self, (*nothing_negative, "cluster_discount", "corpus_discount"), 0)
+        self.disguises.check("fit.disguises")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +130,10 @@ class PretrainConfig:
     validation_messages: int = 500
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ConfigError(f"pretrain.epochs must be at least 0, got {self.epochs}")
-        for name in ("batch_tokens", "negatives", "validation_messages"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"pretrain.{name} must be at least 1, got {getattr(self, name)}")
+        _check_least("pretrain", self, ("epochs",), 0)
+        _check_least("pretrain", self, ("batch_tokens", "negatives", "validation_messages"), 1)
+        _check_above_0("pretrain", self, ("learning_rate",))
+        _check_shares("pretrain", self, ("dropout",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +165,9 @@ class EvidenceConfig:
 
     def __post_init__(self) -> None:
         _check_shares("evidence", self, ("disguised_share", "excerpt_share", "deep_share"))
-        for name in ("excerpts", "hard_ham", "hard_spam"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"evidence.{name} must be at least 0, got {getattr(self, name)}")
+        _check_least("evidence", self, ("corpus_discount", "excerpts", "hard_ham", "hard_spam"), 0)
+        _check_above_0("evidence", self, ("inverse_penalty",))
+        self.disguises.check("evidence.disguises")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +181,8 @@ class ThresholdConfig:
     strangers_allowance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.strangers_allowance < 0:
-            raise ConfigError(f"thresholds.strangers_allowance must be at least 0, got {self.strangers_allowance}")
+        _check_shares("thresholds", self, ("ham_loss_budget", "spam_leak_budget"))
+        _check_least("thresholds", self, ("strangers_allowance",), 0)
 
 
 @dataclass(frozen=True, slots=True)
