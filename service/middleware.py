@@ -84,7 +84,6 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state, settings = self._state, self._state.settings
         received_bytes = 0
 
         async def counted_receive() -> Message:
@@ -92,23 +91,12 @@ class BodyLimit:
             message = await receive()
             size_bytes = len(message.get("body", b""))
             received_bytes += size_bytes
-            state.buffered_bytes += size_bytes
-            check_request_size(received_bytes, settings.max_request_bytes)
-            if state.buffered_bytes > settings.max_buffered_bytes:
-                state.metrics.request_rejected("bytes")
-                retry_after_s = state.batcher.retry_after_s()
-                raise ApiError(
-                    ErrorCode.OVERLOADED,
-                    f"The service holds {settings.max_buffered_bytes} bytes of requests already; "
-                    f"send this again in {retry_after_s} s.",
-                    retry_after_s=retry_after_s,
-                )
+            check_request_size(received_bytes, self._state.settings.max_request_bytes)
+            hold(size_bytes)
             return message
 
-        try:
+        with self._state.holding() as hold:
             await self._app(scope, counted_receive, send)
-        finally:
-            state.buffered_bytes -= received_bytes
 
 
 def check_request_size(size_bytes: int, max_bytes: int) -> None:

@@ -169,6 +169,33 @@ class ServiceState:
         finally:
             self.active_requests -= 1
 
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Yield what counts the bytes that a request holds, against the limit of all together, until it is done.
+
+        What is yielded raises ApiError: overloaded.
+        """
+        held_bytes = 0
+
+        def hold(size_bytes: int) -> None:
+            nonlocal held_bytes
+            held_bytes += size_bytes
+            self.buffered_bytes += size_bytes
+            if self.buffered_bytes > self.settings.max_buffered_bytes:
+                self.metrics.request_rejected("bytes")
+                retry_after_s = self.batcher.retry_after_s()
+                raise ApiError(
+                    ErrorCode.OVERLOADED,
+                    f"The service holds {self.settings.max_buffered_bytes} bytes of requests already; "
+                    f"send this again in {retry_after_s} s.",
+                    retry_after_s=retry_after_s,
+                )
+
+        try:
+            yield hold
+        finally:
+            self.buffered_bytes -= held_bytes
+
     def _refuse_when_draining(self) -> None:
         if self.refusing_work:
             raise ApiError(ErrorCode.DRAINING, "The service is shutting down; send this to another instance.")

@@ -141,7 +141,7 @@ async def _check(
 
 
 async def _learn(request: Request, state: ServiceState, deadline: float, label: Label) -> Response:
-    with state.counted():
+    with state.counted(), state.holding() as hold:
         async with within(deadline, state, TOO_LATE):
             refuse_other_places(request.headers)
             # Whatever the content type says: mailcow sends a message as a form (curl --data-binary).
@@ -149,6 +149,7 @@ async def _learn(request: Request, state: ServiceState, deadline: float, label: 
             if not body:
                 raise NoMessageError
             raw = await state.parser.run(partial(decompressed, body, state.settings.max_message_bytes))
+            hold(len(raw) - len(body))  # decompressed it is held too, until it is written down
             learning = learn_mail(state, raw, label, deadline=deadline, reporter=reporter(request.headers))
             learned = await unless_gone(request, learning)
     state.metrics.feedback_given(learned.label, learned.outcome)

@@ -229,6 +229,20 @@ async def test_a_message_over_the_limit_is_let_through_unread(open_app: OpenApp)
         assert (await client.post("/checkv2", content=large * 5)).status_code == 413
 
 
+async def test_mail_to_learn_counts_decompressed(open_app: OpenApp) -> None:
+    """A hundred small bodies that hold large messages cannot fill the memory; for scoring they are read one by one."""
+    large = zstd.compress(SPAM + b"." * 900)
+    async with open_app(max_message_bytes=1000, max_request_bytes=1000, max_buffered_bytes=1000) as (client, state):
+        state.buffered_bytes = 500
+        learned = await client.post("/learnspam", content=large)
+        assert (learned.status_code, learned.json()["error_domain"]) == (429, "overloaded")
+        assert state.buffered_bytes == 500
+        assert (await client.post("/checkv2", content=large)).status_code == 200
+        state.buffered_bytes = 0
+        assert (await client.post("/learnspam", content=large)).status_code == 200
+        assert state.buffered_bytes == 0
+
+
 async def pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), 300):
         yield body[start : start + 300]
