@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from classifier.errors import ConfigError
 from service.logs import configure_logging
+from service.process_setup import set_up_process
 from service.settings import Settings, load_settings, variable
-from service.threads import set_threads
 
 log = logging.getLogger("service")
 
@@ -40,7 +40,7 @@ def serve_with_workers(settings: Settings) -> int:
 
 def serve_alone(settings: Settings) -> int:
     """Serve in this process; return the exit code."""
-    set_threads(settings)
+    set_up_process(settings)
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         os.environ.pop(name, None)  # another program's folder; ours is the supervisor's to set
 

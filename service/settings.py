@@ -78,7 +78,9 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(10 * MIB, ge=1, description="Bytes of one message, as it stands on the wire.")
     max_request_bytes: int = Field(32 * MIB, ge=1, description="Bytes of one request body, counted while it arrives.")
-    max_buffered_bytes: int = Field(256 * MIB, ge=1, description="Bytes of all bodies held at one time; mail to learn, decompressed.")
+    max_buffered_bytes: int = Field(
+        256 * MIB, ge=1, description="Bytes of all bodies held at one time; mail to learn, decompressed."
+    )
     max_header_bytes: int = Field(64 * KIB, ge=1 * KIB, description="Bytes of the request line and HTTP headers.")
     max_mime_parts: int = Field(200, ge=1, description="MIME parts read from one message.")
     max_mime_depth: int = Field(20, ge=1, description="Levels of MIME nesting read in one message.")

@@ -13,10 +13,10 @@ from service.channel import Channel, ChannelClosedError, Content
 from service.connection_shares import ConnectionShares
 from service.errors import ApiError, ErrorCode, api_error
 from service.logs import configure_logging
+from service.process_setup import set_up_process
 from service.server import DrainingServer, make_server
 from service.settings import Settings, load_settings
 from service.state import ServiceState
-from service.threads import set_threads
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     number, listening, channel, shares = (int(argument) for argument in given)
     settings = load_settings()
-    set_threads(settings)
+    set_up_process(settings)
     configure_logging(settings.log_level, worker=number)
     sockets = socket.socket(fileno=listening), socket.socket(fileno=channel)
     worker = Worker(settings, *sockets, ConnectionShares(shares, number))

@@ -54,9 +54,11 @@ class LocalJudge:
             ArtifactError: it cannot be used.
             ConfigError: what it needs is not installed.
         """
-        # Before torch loads: one thread is fastest (service.threads), and none may spin while it waits.
+        # Before torch loads: one thread is fastest (service.process_setup), and none may spin while it waits.
+        from classifier.allocator import keep_freed_memory
         from classifier.threads import limit_threads
 
+        keep_freed_memory()
         limit_threads(1)
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -10,6 +10,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from classifier.allocator import keep_freed_memory
 from classifier.threads import available_cores
 from tests.benchmarks.load import Rate, apart
 
@@ -127,6 +128,7 @@ def _pipeline(classifier: "SpamClassifier", raws: Sequence[bytes]) -> object:
 def _load(folder: Path) -> "SpamClassifier":
     from classifier.pipeline import SpamClassifier
 
+    keep_freed_memory()
     classifier = SpamClassifier.load(folder)
     classifier.use_bfloat16()  # as the service does, and then compiles
     classifier.warm_up()

@@ -21,9 +21,9 @@ _PARTS = """
 import sys, time
 begun = time.monotonic()
 from pathlib import Path
-from service.threads import set_threads
+from service.process_setup import set_up_process
 from service.settings import load_settings
-set_threads(load_settings())
+set_up_process(load_settings())
 told = time.monotonic()
 import service.app, service.server
 web = time.monotonic()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from classifier.allocator import keep_freed_memory
 from classifier.errors import ConfigError, MessageError
 from classifier.message import read_mail
 from classifier.text import message_text
@@ -49,6 +50,7 @@ class ScoreWork:
 
         from classifier.pipeline import SpamClassifier
 
+        keep_freed_memory()
         torch.set_num_threads(1)  # one process a core
         classifier = SpamClassifier.load(Path(self.model))
         if classifier.digest != self.digest:

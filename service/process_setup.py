@@ -1,13 +1,15 @@
-"""How many threads one process of the service may use."""
+"""What one process of the service tells the libraries that compute: how many threads, and what memory to keep."""
 
 import os
 
+from classifier.allocator import keep_freed_memory
 from classifier.threads import limit_threads
 from service.settings import Settings
 
 
-def set_threads(settings: Settings) -> None:
-    """Say how many threads one inference may use; the libraries read this once, when they load."""
+def set_up_process(settings: Settings) -> None:
+    """Tell them; they read how many threads there are once, when they load."""
+    keep_freed_memory()
     # One, whatever the cores: a step of the LSTM is too short to share, so that of two threads each waits for the other
     # at every token. `HAMLET_INFERENCE_THREADS=2 python -m tests.benchmarks sizes` shows what two do.
     limit_threads(settings.inference_threads)
