@@ -108,8 +108,8 @@ class FitConfig:
         _check_shares("fit", self, (*chances, "ham_share_of_language", "epoch_share"), whole=True)
         _check_shares("fit", self, ("dropout", "token_dropout", "label_smoothing", "warmup_share", "averaging"))
         _check_above_0("fit", self, ("learning_rate", "clip_norm", "epoch_share"))
-        _check_least("fit", self, ("epochs", "batch_tokens", "most_bad_steps"), 1)
-        nothing_negative = ("frozen_epochs", "patience_epochs", "weight_decay", "checkpoint_seconds")
+        _check_least("fit", self, ("batch_tokens", "most_bad_steps"), 1)
+        nothing_negative = ("epochs", "frozen_epochs", "patience_epochs", "weight_decay", "checkpoint_seconds")
         _check_least("fit", self, (*nothing_negative, "cluster_discount", "corpus_discount"), 0)
         self.disguises.check("fit.disguises")
 

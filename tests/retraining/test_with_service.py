@@ -58,7 +58,7 @@ def test_corrections_are_learned_served_and_forgotten(
     with Process(tmp_path / "log", HAMLET_MODELS=str(models), HAMLET_LOG_LEVEL="warning") as process:
         process.wait_until(process.ready)
         fitted, service = serving(process), f"http://127.0.0.1:{process.port}"
-        seen, following = records[:1000], records[1000:1400]
+        seen, following = records[:2500], records[2500:3300]
         missed = [one for one, result in zip(seen, scores(process, seen), strict=True) if wrong(one, result)]
         right = [one for one in seen if one not in missed]
         assert len(missed) >= CORRECTIONS, "it knows this mail already"
