@@ -34,8 +34,8 @@ later = 0.1
 epochs = 2
 learning_rate = 0.01
 batch_tokens = 4096
-# By its n-grams alone: an LSTM fitted in bfloat16 is another one on each kind of CPU, and one ham more or less decides what
-# the gate does.
+# By its n-grams alone: an LSTM fitted in bfloat16 is another one on each kind of CPU, and one ham more or less decides
+# what the gate does.
 [evidence]
 deep_share = 0.0
 """
