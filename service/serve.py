@@ -40,7 +40,7 @@ def serve_with_workers(settings: Settings) -> int:
 
 def serve_alone(settings: Settings) -> int:
     """Serve in this process; return the exit code."""
-    set_up_process(settings)
+    set_up_process(settings.inference_threads)
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         os.environ.pop(name, None)  # another program's folder; ours is the supervisor's to set
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     number, listening, channel, shares = (int(argument) for argument in given)
     settings = load_settings()
-    set_up_process(settings)
+    set_up_process(settings.inference_threads)
     configure_logging(settings.log_level, worker=number)
     sockets = socket.socket(fileno=listening), socket.socket(fileno=channel)
     worker = Worker(settings, *sockets, ConnectionShares(shares, number))

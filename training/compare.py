@@ -1,13 +1,12 @@
 """Hamlet beside its rivals, and beside other people's filters, on one split."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from training.config import TrainingConfig
 from training.contest import Task, check, contest, fingerprint
-from training.evaluate import cell
+from training.evaluate import cell, write_measures
 from training.prepare import data_manifest, prepare
 from training.split import Part
 
@@ -29,7 +28,7 @@ def compare(sources: Sequence[str], config: TrainingConfig, folder: Path, names:
     }
     for name in names:
         results["contenders"] |= contest([name], task)
-        (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_measures(folder, results)
         (folder / "table.md").write_text(table(results) + "\n", encoding="utf-8")
     return results
 

@@ -11,7 +11,6 @@ that alone. A corpus of the same origin under another name is not held out with 
 """
 
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from training.config import TrainingConfig
 from training.contest import ALLOWANCES, Task, check, contest, fingerprint
 from training.corpus import Corpus, TokenIds
 from training.errors import DataError
-from training.evaluate import cell
+from training.evaluate import cell, write_measures
 from training.prepare import data_manifest, encoded, prepare
 from training.progress import say
 from training.split import Part
@@ -99,7 +98,7 @@ def leave_out(
             "near_copies_left_out": int((task.corpus.parts == _UNUSED).sum()),
             "contenders": contest(names, task),
         }
-        (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_measures(folder, results)
         (folder / "table.md").write_text(table(results) + "\n", encoding="utf-8")
     return results
 

@@ -1,6 +1,5 @@
 """Who scores: the model on this machine, or a service elsewhere. Each imports what it needs when it is made."""
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from classifier.errors import ConfigError, MessageError
+from service.process_setup import set_up_process
 
 if TYPE_CHECKING:
     from classifier.encoding import PreparedMessage
@@ -54,15 +54,7 @@ class LocalJudge:
             ArtifactError: it cannot be used.
             ConfigError: what it needs is not installed.
         """
-        # Before torch loads: one thread is fastest (service.process_setup), and none may spin while it waits.
-        from classifier.allocator import keep_freed_memory
-        from classifier.threads import limit_threads
-
-        keep_freed_memory()
-        limit_threads(1)
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
+        set_up_process(inference_threads=1)
         try:
             from classifier.artifact import active_folder, bundled_models
             from classifier.pipeline import SpamClassifier

@@ -23,7 +23,7 @@ begun = time.monotonic()
 from pathlib import Path
 from service.process_setup import set_up_process
 from service.settings import load_settings
-set_up_process(load_settings())
+set_up_process(load_settings().inference_threads)
 told = time.monotonic()
 import service.app, service.server
 web = time.monotonic()
