@@ -31,6 +31,7 @@ from classifier.encoding import Batch, EncodingConfig, bucket, make_batch
 from classifier.errors import ConfigError
 from classifier.network import SpamNetwork
 from classifier.ngrams import NgramEvidence
+from classifier.pooling import highest_over_time
 from classifier.wide_and_deep import WideAndDeep
 
 Weights = NDArray[np.float32]
@@ -136,7 +137,7 @@ class _Pass:
         states_GTH, _ = cell(embedded_TGE.transpose(0, 1))
         states_TGH = states_GTH.transpose(0, 1).contiguous()
         floor_TG = torch.zeros(is_read_TG.shape).masked_fill_(~is_read_TG, float("-inf"))
-        highest_GH = (states_TGH + floor_TG[:, :, None]).max(0).indices
+        _, highest_GH = highest_over_time(states_TGH + floor_TG[:, :, None])
         return cls(cell, embedded_TGE, states_TGH, is_read_TG, highest_GH)
 
     def pooled(self) -> list[Tensor]:

@@ -32,6 +32,7 @@ from training.steps import Stepper
 from training.weights import chances_to_be_seen, message_weights
 
 Network = TypeVar("Network", bound=nn.Module)
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 _CHECKPOINT = "checkpoint.pt"
 _EVALUATION_TOKENS = 16384
@@ -139,7 +140,7 @@ class _Run(Generic[Network]):
         self._autocast = has_bfloat16(self._device)
         torch.manual_seed(config.seed)
         self._network = build(config).to(self._device)
-        self._average = AveragedModel(self._network, avg_fn=_moving_average(config.fit.averaging))
+        self._average = AveragedModel(self._network, multi_avg_fn=_moving_average(config.fit.averaging))
         self._optimiser = optimiser(self._network, config.fit)
         train = corpus.places(Part.TRAIN)
         augmenter = Augmenter(corpus, train, tokenizer, config.fit.disguises)
@@ -288,11 +289,11 @@ class _Run(Generic[Network]):
         torch.set_rng_state(checkpoint.random_state)
 
 
-def _moving_average(share: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def _moving_average(share: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average; shorter while there are few steps, so that the first weights are forgotten."""
 
-    def average(old: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
-        return torch.lerp(old, new, 1 - min(share, (1 + int(steps)) / (10 + int(steps))))
+    def average(old: Tensors, new: Tensors, steps: Tensor | int) -> None:
+        torch._foreach_lerp_(old, new, 1 - min(share, (1 + int(steps)) / (10 + int(steps))))
 
     return average
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from classifier.encoding import bucket
 from classifier.errors import ConfigError
-from classifier.network import Cell, NetworkConfig, SpamNetwork, pool_windows
+from classifier.network import Cell, NetworkConfig, SpamNetwork
+from classifier.pooling import pool_windows
 from classifier.tokenizer import PADDING_ID
 from training.config import TrainingConfig
 from training.measures import IsSpam, Scores

@@ -10,6 +10,7 @@ import torch
 from classifier.artifact import active_folder, bundled_models
 from classifier.encoding import PreparedMessage
 from classifier.errors import SelfTestError
+from classifier.network import computes_in_bfloat16
 from classifier.pipeline import Score, SpamClassifier
 from tests.classifier.models import ENCODING, small_artifact
 from tests.conftest import corpus_mail, mail_files
@@ -171,5 +172,7 @@ def test_in_bfloat16_the_verdicts_are_those_of_float32(corpora: Path) -> None:
     """On every thirtieth mail of all raw corpora no verdict changes, and no probability leaves the tolerance."""
     _, exact, fast = scores_in_both(list(corpus_mail(corpora))[::30])
     assert [score.verdict for score in fast] == [score.verdict for score in exact]
-    assert max(abs(one.probability - two.probability) for one, two in zip(fast, exact, strict=True)) < 0.01
+    # A CPU without the instructions rounds each state of the cells too, and no service of such a one uses bfloat16.
+    most = 0.01 if computes_in_bfloat16() else 0.02
+    assert max(abs(one.probability - two.probability) for one, two in zip(fast, exact, strict=True)) < most
     assert fast != exact
