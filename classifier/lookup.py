@@ -1,65 +1,68 @@
-"""Looking up what a network reads, to be learned of: both directions at once, with one way back to the embedding.
+"""Looking up what a network reads, to be learned of: all windows both ways at once, with one way back to the embedding.
 
-Shape letters: W windows, T tokens of the longest window, E embedding width, V ids.
+Shape letters: G windows of a group, T tokens of its longest window, E embedding width, V ids.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def looked_up(
-    embedding: nn.Embedding, token_ids_TW: Tensor, reversed_TW: Tensor, kept_WE: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the embedding of the ids, of the ids in reverse, (T, W, E) both, and the first one's sum (W, E).
+class Reading(NamedTuple):
+    """A group of windows to look up, or what was found of it."""
 
-    In the type that autocast gives to multiplications, for that is where all of it goes. torch's own operations would
-    look up and multiply float32, and on the way back fill and add two gradients of the whole embedding: half as fast
-    (docs/experiments.md, 2026-11-29). The gradient is summed in float32 as theirs is.
+    forwards: Tensor  # int64 ids (T, G), or (T, G, E)
+    backwards: Tensor  # the same in reverse
+    widths_GE: Tensor  # what each width of a window's tokens is multiplied by, or the sum of `forwards` over T
 
-    Args:
-        kept_WE: what each width of a window's tokens is multiplied by.
+
+def looked_up(embedding: nn.Embedding, groups: Sequence[Reading]) -> list[Reading]:
+    """Return the embedding of the ids of each group, in the type that autocast gives to multiplications.
+
+    All of it goes there. torch's own operations would look up and multiply float32, and on the way back fill and add
+    two gradients of the whole embedding for each group: half as fast (docs/experiments.md, 2026-11-29). The gradient is
+    summed in float32 as theirs is.
     """
     device = embedding.weight.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embedding.weight.dtype
-    found: tuple[Tensor, Tensor, Tensor] = _Lookup.apply(  # type: ignore[no-untyped-call]  # torch's own lacks types
-        embedding.weight, token_ids_TW, reversed_TW, kept_WE, embedding.padding_idx, dtype
+    found: tuple[Tensor, ...] = _Lookup.apply(  # type: ignore[no-untyped-call]  # torch's own lacks types
+        embedding.weight, groups, embedding.padding_idx, dtype
     )
-    return found
+    return [Reading(*found[start : start + 3]) for start in range(0, len(found), 3)]
 
 
 class _Lookup(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        weight_VE: Tensor,
-        token_ids_TW: Tensor,
-        reversed_TW: Tensor,
-        kept_WE: Tensor,
-        padding_idx: int,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(torch.cat([token_ids_TW, reversed_TW]), kept_WE)
-        ctx.rows, ctx.padding_idx = len(weight_VE), padding_idx
+        ctx: Any, weight_VE: Tensor, groups: Sequence[Reading], padding_idx: int, dtype: torch.dtype
+    ) -> tuple[Tensor, ...]:
+        ctx.groups, ctx.rows, ctx.padding_idx = groups, len(weight_VE), padding_idx
+        found: list[Tensor] = []
         with torch.autocast(weight_VE.device.type, enabled=False):
-            table_VE, kept_WE = weight_VE.to(dtype), kept_WE.to(dtype)
-            forwards_TWE, backwards_TWE = (
-                nn.functional.embedding(ids_TW, table_VE).mul_(kept_WE) for ids_TW in (token_ids_TW, reversed_TW)
-            )
-            return forwards_TWE, backwards_TWE, forwards_TWE.sum(0)
+            table_VE = weight_VE.to(dtype)
+            for group in groups:
+                kept_GE = group.widths_GE.to(dtype)
+                forwards_TGE = nn.functional.embedding(group.forwards, table_VE).mul_(kept_GE)
+                backwards_TGE = nn.functional.embedding(group.backwards, table_VE).mul_(kept_GE)
+                found += (forwards_TGE, backwards_TGE, forwards_TGE.sum(0))
+        return tuple(found)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        of_forwards_TWE, of_backwards_TWE, of_sum_WE = slopes
-        token_ids_DW, kept_WE = ctx.saved_tensors  # D: both directions' T
-        steps = len(of_forwards_TWE)
-        of_tokens_DWE = kept_WE.new_empty(2 * steps, *kept_WE.shape)
-        torch.addcmul(of_sum_WE * kept_WE, of_forwards_TWE, kept_WE, out=of_tokens_DWE[:steps])
-        torch.mul(of_backwards_TWE, kept_WE, out=of_tokens_DWE[steps:])
+        token_ids = [ids_TG.flatten() for group in ctx.groups for ids_TG in (group.forwards, group.backwards)]
+        width = ctx.groups[0].widths_GE.shape[1]
+        of_tokens_NE = ctx.groups[0].widths_GE.new_empty(sum(map(len, token_ids)), width)
+        places = iter(of_tokens_NE.split([len(ids) for ids in token_ids]))
+        for number, group in enumerate(ctx.groups):
+            of_forwards_TGE, of_backwards_TGE, of_sum_GE = slopes[3 * number : 3 * number + 3]
+            kept_GE = group.widths_GE
+            torch.addcmul(of_sum_GE * kept_GE, of_forwards_TGE, kept_GE, out=next(places).view(of_forwards_TGE.shape))
+            torch.mul(of_backwards_TGE, kept_GE, out=next(places).view(of_backwards_TGE.shape))
         of_weight_VE = torch.ops.aten.embedding_dense_backward(
-            of_tokens_DWE, token_ids_DW, ctx.rows, ctx.padding_idx, False
+            of_tokens_NE, torch.cat(token_ids), ctx.rows, ctx.padding_idx, False
         )
-        return of_weight_VE, None, None, None, None, None
+        return of_weight_VE, None, None, None

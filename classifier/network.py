@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from classifier.encoding import Batch, bucket
 from classifier.errors import ConfigError
-from classifier.lookup import looked_up
+from classifier.lookup import Reading, looked_up
 from classifier.pooling import mean_and_highest_over_time, pool_windows
 from classifier.tokenizer import PADDING_ID
 
@@ -29,6 +29,9 @@ _WINDOWS_AT_A_TIME = 32
 # Their number is rounded up to a multiple of this: the CPU library keeps a kernel for each number and width of windows,
 # 0.7 MB each (`python -m tests.benchmarks.shapes`).
 _WINDOWS_ROUNDED_TO = 4
+# Share of a group's tokens, padding with them, that a cut must leave at most to be worth it (docs/experiments.md,
+# 2026-11-29).
+_WORTH_A_CUT = 0.85
 _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
@@ -156,16 +159,47 @@ class SpamNetwork(nn.Module):
         """What each window says (W, R), with dropout in training, on any device; gradients can be taken of it."""
         # Dropout of whole embedding widths of a window, the same at every token (Gal & Ghahramani 2016).
         kept_WE = self.dropout(self.embedding.weight.new_ones(len(token_ids_WT), self.embedding.embedding_dim))
-        forwards_TWE, backwards_TWE, sum_WE = looked_up(
-            self.embedding, token_ids_WT.t(), _reversed(token_ids_WT, lengths_W).t(), kept_WE
-        )
-        pooled: list[Tensor] = []
-        for cell, embedded_TWE in ((self.forwards, forwards_TWE), (self.backwards, backwards_TWE)):
-            states_WTH, _ = cell(embedded_TWE.transpose(0, 1))
-            pooled += mean_and_highest_over_time(states_WTH.transpose(0, 1), lengths_W)
-        bag_WE = sum_WE / lengths_W[:, None]
-        window_WR: Tensor = torch.tanh(self.readout(self.dropout(torch.cat([*pooled, bag_WE], dim=1))))
+        groups, readings = cut_by_length(lengths_W) if token_ids_WT.is_cpu else [torch.arange(len(lengths_W))], []
+        for rows_G in groups:
+            token_ids_GT = token_ids_WT[rows_G, : int(lengths_W[rows_G].max())]
+            backwards_GT = _reversed(token_ids_GT, lengths_W[rows_G])
+            readings.append(Reading(token_ids_GT.t(), backwards_GT.t(), kept_WE[rows_G]))
+        found = looked_up(self.embedding, readings)
+        parts = [self._states(reading, lengths_W[rows_G]) for reading, rows_G in zip(found, groups, strict=True)]
+        states_WS = torch.cat(parts)[torch.cat(groups).argsort()]
+        window_WR: Tensor = torch.tanh(self.readout(self.dropout(states_WS)))
         return window_WR
+
+    def _states(self, found: Reading, lengths_G: Tensor) -> Tensor:
+        """Mean and maximum over time of both directions, and the bag of words: float32 (G, 4H + E)."""
+        pooled: list[Tensor] = []
+        for cell, embedded_TGE in ((self.forwards, found.forwards), (self.backwards, found.backwards)):
+            states_GTH, _ = cell(embedded_TGE.transpose(0, 1))
+            pooled += mean_and_highest_over_time(states_GTH.transpose(0, 1), lengths_G)
+        return torch.cat([*pooled, found.widths_GE / lengths_G[:, None]], dim=1)
+
+
+def cut_by_length(lengths_W: Tensor) -> list[Tensor]:
+    """Return the rows of windows in groups of like length: cut where least padding is left, as often as it is worth it.
+
+    A cell takes as long for a token of few windows as for one of many, and 46 % of the tokens of a training batch are
+    padding: the last window of a long mail stands beside its full ones, and mail is torn after it was sorted.
+    """
+    rows_W = lengths_W.argsort(stable=True)
+    sorted_W, windows = lengths_W[rows_W], len(lengths_W)
+    short_W = torch.arange(1, windows)  # cut behind the first, the second, ...
+    tokens_W = _paid(short_W) * sorted_W[:-1] + _paid(windows - short_W) * sorted_W[-1]
+    whole = _paid(torch.tensor(windows)) * sorted_W[-1]
+    if windows == 1 or tokens_W.min() > _WORTH_A_CUT * whole:
+        return [rows_W]
+    cut = int(tokens_W.argmin()) + 1
+    halves = (rows_W[:cut], rows_W[cut:])
+    return [half_G[rows_G] for half_G in halves for rows_G in cut_by_length(lengths_W[half_G])]
+
+
+def _paid(windows: Tensor) -> Tensor:
+    """For how many windows a step of a cell pays: a few take as long as eight."""
+    return windows.clamp(min=8)
 
 
 def scripted(network: SpamNetwork) -> SpamNetwork:

@@ -1,5 +1,7 @@
-"""How fast `fit` is beside the bare LSTM: padded tokens/s of its steps, with all that belongs to them, and of forward
-and backward of the two cells alone on random numbers of the same shapes, in the same precision.
+"""How fast `fit` is beside the bare LSTM: tokens/s of its steps, with all that belongs to them, and of forward and
+backward of the two cells alone on random numbers of the same shapes, in the same precision. Padding counts as tokens
+where the cells read it: `fit` cuts a batch into groups of windows of like length. What the cells take for batches as
+they stand, all their padding read, is the last line.
 
     python -m tests.benchmarks.fit_speed --data PATH... --out FOLDER [--preset quick] [--threads 2] [--steps 60]
 
@@ -9,12 +11,14 @@ is one. FOLDER may be that of a run: what is prepared there is taken up.
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from classifier.network import cut_by_length
 from training.batches import TrainingBatch
 from training.config import TrainingConfig, load_preset
 from training.fit import _Run, _spam_network
@@ -37,7 +41,7 @@ def main() -> None:
     corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
     run = _Run(_spam_network, corpus, tokenizer, config, options.out)
     bare = _Bare(config, run._device, run._autocast)
-    tokens, draw_s, step_s, bare_s = [], [], [], []
+    tokens, draw_s, step_s, bare_s, whole_s = [], [], [], [], []
     batches = run._sampler.batches(0)
     for _ in range(_WARM_UP + options.steps):
         started = time.perf_counter()
@@ -47,14 +51,19 @@ def main() -> None:
         _wait(run._device)
         step_s.append(time.perf_counter() - drawn)
         draw_s.append(drawn - started)
-        bare_s.append(bare.step(batch))
-        tokens.append(batch.batch.token_ids_WT.size)
-    tokens_N, draw_N, step_N, bare_N = (np.array(values)[_WARM_UP:] for values in (tokens, draw_s, step_s, bare_s))
+        shapes = _shapes(batch, run._device)
+        bare_s.append(bare.step(shapes))
+        whole_s.append(bare.step([batch.batch.token_ids_WT.shape]))
+        tokens.append(sum(windows * width for windows, width in shapes))
+    tokens_N, draw_N, step_N, bare_N, whole_N = (
+        np.array(values)[_WARM_UP:] for values in (tokens, draw_s, step_s, bare_s, whole_s)
+    )
     fit_N, alone_N = tokens_N / (draw_N + step_N), tokens_N / bare_N
     print(f"{run._device}, {'bfloat16' if run._autocast else 'float32'}, {options.threads} threads, {options.preset}")
-    print(f"fit              {np.median(fit_N):10,.0f} padded tokens/s, median of {options.steps} steps")
+    print(f"fit              {np.median(fit_N):10,.0f} tokens/s, median of {options.steps} steps")
     print(f"bare cells       {np.median(alone_N):10,.0f}")
     print(f"fit / bare cells {np.median(fit_N / alone_N):10.2f}")
+    print(f"fit / bare cells {np.median(whole_N / (draw_N + step_N)):10.2f} for batches as they stand")
     print(f"drawing batches  {draw_N.sum() / (draw_N + step_N).sum():10.1%} of the time of fit")
 
 
@@ -66,17 +75,24 @@ class _Bare:
         self._cells = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for _ in range(2)).to(device)
         self._width, self._device, self._autocast = width, device, autocast
 
-    def step(self, batch: TrainingBatch) -> float:
+    def step(self, shapes: Sequence[Sequence[int]]) -> float:
         """Forward, and backward to the input, as the embedding needs it; return the seconds that it took."""
-        input_WTE = torch.randn(*batch.batch.token_ids_WT.shape, self._width, device=self._device, requires_grad=True)
+        inputs = [torch.randn(*shape, self._width, device=self._device, requires_grad=True) for shape in shapes]
         self._cells.zero_grad(set_to_none=True)
         _wait(self._device)
         started = time.perf_counter()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            states = [cell(input_WTE)[0] for cell in self._cells]
+            states = [cell(input_WTE)[0] for input_WTE in inputs for cell in self._cells]
         torch.autograd.backward(states, [torch.ones_like(state) for state in states])
         _wait(self._device)
         return time.perf_counter() - started
+
+
+def _shapes(batch: TrainingBatch, device: torch.device) -> list[tuple[int, int]]:
+    """Return windows and tokens of each group that the cells read."""
+    lengths_W = torch.from_numpy(batch.batch.lengths_W)
+    groups = cut_by_length(lengths_W) if device.type == "cpu" else [torch.arange(len(lengths_W))]
+    return [(len(rows_G), int(lengths_W[rows_G].max())) for rows_G in groups]
 
 
 def _wait(device: torch.device) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from classifier.lookup import looked_up
+from classifier.lookup import Reading, looked_up
 from classifier.tokenizer import PADDING_ID
 
 STEPS, WINDOWS, WIDTH, VOCABULARY = 9, 4, 6, 20
@@ -19,7 +19,13 @@ def test_what_is_looked_up_and_its_gradient(bfloat16: bool) -> None:
     kept_WE = 2.0 * (torch.rand(WINDOWS, WIDTH) < 0.5)
     slopes = [torch.randn(shape) for shape in ((STEPS, WINDOWS, WIDTH), (STEPS, WINDOWS, WIDTH), (WINDOWS, WIDTH))]
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        found = looked_up(embedding, token_ids_TW, reversed_TW, kept_WE)
+        # The same windows as two groups.
+        groups = [
+            Reading(token_ids_TW[:, :1], reversed_TW[:, :1], kept_WE[:1]),
+            Reading(token_ids_TW[:, 1:], reversed_TW[:, 1:], kept_WE[1:]),
+        ]
+        parts = looked_up(embedding, groups)
+    found = [torch.cat(sides, dim=-2) for sides in zip(*parts, strict=True)]
     assert {tensor.dtype for tensor in found} == {torch.bfloat16 if bfloat16 else torch.float32}
     (gradient,) = torch.autograd.grad(found, embedding.weight, [slope.to(found[0].dtype) for slope in slopes])
 
@@ -38,6 +44,5 @@ def test_an_embedding_that_may_not_move_has_no_gradient() -> None:
     """As when the layers above are fitted first."""
     embedding = nn.Embedding(VOCABULARY, WIDTH, padding_idx=PADDING_ID).requires_grad_(False)
     token_ids_TW = torch.ones(STEPS, WINDOWS, dtype=torch.int64)
-    assert not any(
-        t.requires_grad for t in looked_up(embedding, token_ids_TW, token_ids_TW, torch.ones(WINDOWS, WIDTH))
-    )
+    (found,) = looked_up(embedding, [Reading(token_ids_TW, token_ids_TW, torch.ones(WINDOWS, WIDTH))])
+    assert not any(tensor.requires_grad for tensor in found)

@@ -9,7 +9,15 @@ from torch import nn
 
 from classifier.encoding import EncodingConfig, make_batch
 from classifier.errors import ConfigError
-from classifier.network import _WINDOWS_AT_A_TIME, Cell, NetworkConfig, SpamNetwork, score_batch, scripted
+from classifier.network import (
+    _WINDOWS_AT_A_TIME,
+    Cell,
+    NetworkConfig,
+    SpamNetwork,
+    cut_by_length,
+    score_batch,
+    scripted,
+)
 
 ENCODING = EncodingConfig(window_tokens=16, head_tokens=64, tail_tokens=16)
 CPU = torch.device("cpu")
@@ -66,6 +74,17 @@ def test_compiled_it_gives_the_same_logits(cell: Cell, bfloat16: bool) -> None:
             assert torch.equal(score_batch(compiled, batch, CPU), score_batch(net, batch, CPU))
     assert compiled.embedding.weight is net.embedding.weight
     assert score_batch(net, batch, CPU).requires_grad
+
+
+def test_windows_are_cut_where_least_padding_is_left() -> None:
+    """Every row once, short ones first; what is nearly of one length stays together."""
+    lengths_W = torch.tensor([256, 14, 250, 16, 120, 15, 256, 118] * 4)
+    groups = [lengths_W[rows_G].tolist() for rows_G in cut_by_length(lengths_W)]
+    assert groups == [[14] * 4 + [15] * 4 + [16] * 4, [118] * 4 + [120] * 4, [250] * 4 + [256] * 8]
+    assert torch.cat(cut_by_length(lengths_W)).sort().values.tolist() == list(range(32))
+    assert len(cut_by_length(torch.tensor([200, 256, 240] * 8))) == 1
+    assert len(cut_by_length(torch.tensor([1, 2, 3, 4, 256]))) == 1
+    assert cut_by_length(torch.tensor([5]))[0].tolist() == [0]
 
 
 def test_two_directions_equal_the_packed_bidirectional_reference() -> None:
