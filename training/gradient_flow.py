@@ -7,10 +7,13 @@ cell state adds.
 Shape letters: W sequences, T tokens, E embedding width.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from classifier.network import NetworkConfig, SpamNetwork
+from classifier.tokenizer import PADDING_ID
 from training.long_lag import CELLS, LastState
 
 _VOCABULARY = 256
@@ -41,21 +44,16 @@ def gradient_flow(tokens: int = 256, sequences: int = 16, *, seed: int = 1) -> d
 def gradient_norms(network: SpamNetwork | LastState, token_ids_WT: Tensor) -> list[float]:
     """Return the norm of d loss / d embedding at each of the T tokens, mean over sequences, the largest being 1."""
     sequences, tokens = token_ids_WT.shape
-    embedded_WTE: list[Tensor] = []
-
-    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        # A network that reads both ways embeds twice: the second time in reverse.
-        output.retain_grad()
-        embedded_WTE.append(output)
-
-    handle = network.embedding.register_forward_hook(keep)
-    lengths_W = torch.full((sequences,), tokens)
-    logits = network(token_ids_WT, lengths_W, torch.arange(sequences), sequences)
-    handle.remove()
+    network = copy.deepcopy(network)
+    # Each token gets a row of its own, behind that of padding, so that a row's gradient is that of one token, read both
+    # ways.
+    rows = network.embedding.weight.detach()[torch.cat([torch.tensor([PADDING_ID]), token_ids_WT.flatten()])]
+    network.embedding = nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=0)
+    own_ids_WT = torch.arange(1, len(rows)).view(sequences, tokens)
+    logits = network(own_ids_WT, torch.full((sequences,), tokens), torch.arange(sequences), sequences)
     targets = (torch.arange(sequences) % 2).float()
-    loss = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    loss.backward()
-    gradients = [embedded.grad for embedded in embedded_WTE if embedded.grad is not None]
-    gradient_WTE = gradients[0] if len(gradients) == 1 else gradients[0] + gradients[1].flip(1)
-    norm_T = gradient_WTE.norm(dim=2).mean(0)
+    nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum").backward()
+    gradient = network.embedding.weight.grad
+    assert gradient is not None
+    norm_T = gradient[1:].view(sequences, tokens, -1).norm(dim=2).mean(0)
     return [float(norm) for norm in norm_T / norm_T.max()]
