@@ -159,14 +159,18 @@ class SpamNetwork(nn.Module):
         """What each window says (W, R), with dropout in training, on any device; gradients can be taken of it."""
         # Dropout of whole embedding widths of a window, the same at every token (Gal & Ghahramani 2016).
         kept_WE = self.dropout(self.embedding.weight.new_ones(len(token_ids_WT), self.embedding.embedding_dim))
-        groups, readings = cut_by_length(lengths_W) if token_ids_WT.is_cpu else [torch.arange(len(lengths_W))], []
-        for rows_G in groups:
-            token_ids_GT = token_ids_WT[rows_G, : int(lengths_W[rows_G].max())]
+        groups = [(torch.arange(len(lengths_W)), token_ids_WT.shape[1])]
+        if token_ids_WT.is_cpu:  # a GPU reads all windows at once: there the number of steps counts
+            groups = cut_by_length(lengths_W)
+        readings = []
+        for rows_G, width in groups:
+            token_ids_GT = token_ids_WT[rows_G, :width]
             backwards_GT = _reversed(token_ids_GT, lengths_W[rows_G])
             readings.append(Reading(token_ids_GT.t(), backwards_GT.t(), kept_WE[rows_G]))
         found = looked_up(self.embedding, readings)
-        parts = [self._states(reading, lengths_W[rows_G]) for reading, rows_G in zip(found, groups, strict=True)]
-        states_WS = torch.cat(parts)[torch.cat(groups).argsort()]
+        rows = [rows_G for rows_G, _ in groups]
+        parts = [self._states(reading, lengths_W[rows_G]) for reading, rows_G in zip(found, rows, strict=True)]
+        states_WS = torch.cat(parts)[torch.cat(rows).argsort()]
         window_WR: Tensor = torch.tanh(self.readout(self.dropout(states_WS)))
         return window_WR
 
@@ -179,11 +183,11 @@ class SpamNetwork(nn.Module):
         return torch.cat([*pooled, found.widths_GE / lengths_G[:, None]], dim=1)
 
 
-def cut_by_length(lengths_W: Tensor) -> list[Tensor]:
-    """Return the rows of windows in groups of like length: cut where least padding is left, as often as it is worth it.
+def cut_by_length(lengths_W: Tensor) -> list[tuple[Tensor, int]]:
+    """Return windows in groups of like length, the rows of each with its longest: cut where least padding is left.
 
-    A cell takes as long for a token of few windows as for one of many, and 46 % of the tokens of a training batch are
-    padding: the last window of a long mail stands beside its full ones, and mail is torn after it was sorted.
+    A cell takes as long for a token of few windows as for one of many, and nearly half of a training batch is padding:
+    the last window of a long mail stands beside its full ones, and mail is torn after it was sorted.
     """
     rows_W = lengths_W.argsort(stable=True)
     sorted_W, windows = lengths_W[rows_W], len(lengths_W)
@@ -191,10 +195,10 @@ def cut_by_length(lengths_W: Tensor) -> list[Tensor]:
     tokens_W = _paid(short_W) * sorted_W[:-1] + _paid(windows - short_W) * sorted_W[-1]
     whole = _paid(torch.tensor(windows)) * sorted_W[-1]
     if windows == 1 or tokens_W.min() > _WORTH_A_CUT * whole:
-        return [rows_W]
+        return [(rows_W, int(sorted_W[-1]))]
     cut = int(tokens_W.argmin()) + 1
     halves = (rows_W[:cut], rows_W[cut:])
-    return [half_G[rows_G] for half_G in halves for rows_G in cut_by_length(lengths_W[half_G])]
+    return [(half_G[rows_G], longest) for half_G in halves for rows_G, longest in cut_by_length(lengths_W[half_G])]
 
 
 def _paid(windows: Tensor) -> Tensor:

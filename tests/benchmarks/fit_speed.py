@@ -88,11 +88,11 @@ class _Bare:
         return time.perf_counter() - started
 
 
-def _shapes(batch: TrainingBatch, device: torch.device) -> list[tuple[int, int]]:
+def _shapes(batch: TrainingBatch, device: torch.device) -> Sequence[Sequence[int]]:
     """Return windows and tokens of each group that the cells read."""
-    lengths_W = torch.from_numpy(batch.batch.lengths_W)
-    groups = cut_by_length(lengths_W) if device.type == "cpu" else [torch.arange(len(lengths_W))]
-    return [(len(rows_G), int(lengths_W[rows_G].max())) for rows_G in groups]
+    if device.type != "cpu":
+        return [batch.batch.token_ids_WT.shape]
+    return [(len(rows_G), width) for rows_G, width in cut_by_length(torch.from_numpy(batch.batch.lengths_W))]
 
 
 def _wait(device: torch.device) -> None:

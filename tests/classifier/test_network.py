@@ -79,37 +79,47 @@ def test_compiled_it_gives_the_same_logits(cell: Cell, bfloat16: bool) -> None:
 def test_windows_are_cut_where_least_padding_is_left() -> None:
     """Every row once, short ones first; what is nearly of one length stays together."""
     lengths_W = torch.tensor([256, 14, 250, 16, 120, 15, 256, 118] * 4)
-    groups = [lengths_W[rows_G].tolist() for rows_G in cut_by_length(lengths_W)]
-    assert groups == [[14] * 4 + [15] * 4 + [16] * 4, [118] * 4 + [120] * 4, [250] * 4 + [256] * 8]
-    assert torch.cat(cut_by_length(lengths_W)).sort().values.tolist() == list(range(32))
+    groups = cut_by_length(lengths_W)
+    lengths = [lengths_W[rows_G].tolist() for rows_G, _ in groups]
+    assert lengths == [[14] * 4 + [15] * 4 + [16] * 4, [118] * 4 + [120] * 4, [250] * 4 + [256] * 8]
+    assert [longest for _, longest in groups] == [16, 120, 256]
+    assert torch.cat([rows_G for rows_G, _ in groups]).sort().values.tolist() == list(range(32))
     assert len(cut_by_length(torch.tensor([200, 256, 240] * 8))) == 1
     assert len(cut_by_length(torch.tensor([1, 2, 3, 4, 256]))) == 1
-    assert cut_by_length(torch.tensor([5]))[0].tolist() == [0]
+    assert cut_by_length(torch.tensor([5])) == [(torch.tensor([0]), 5)]
 
 
-def test_two_directions_equal_the_packed_bidirectional_reference() -> None:
-    """Our two padded layers give the states of torch's packed bidirectional LSTM with the same weights."""
+def test_scores_and_gradients_are_those_of_the_packed_bidirectional_reference() -> None:
+    """Our two padded layers give what torch's packed bidirectional LSTM gives with the same weights, there and back."""
     net = network()
     reference = nn.LSTM(8, 12, batch_first=True, bidirectional=True)
     for name, parameter in net.forwards.named_parameters():
         getattr(reference, name).data.copy_(parameter.data)
     for name, parameter in net.backwards.named_parameters():
         getattr(reference, f"{name}_reverse").data.copy_(parameter.data)
-    windows = [message[:16] for message in messages()]
-    batch = make_batch(windows, ENCODING)
+    # Some of them alone in their length, some not: they are read in groups.
+    batch = make_batch([message[:16] for message in [*messages(40), *[[7, 8, 9]] * 40]], ENCODING)
     ids, lengths = torch.from_numpy(batch.token_ids_WT), torch.from_numpy(batch.lengths_W)
+    assert len(cut_by_length(lengths)) > 1
     packed = nn.utils.rnn.pack_padded_sequence(net.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
-    with torch.inference_mode():
-        states, _ = reference(packed)
-        states_WTH, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=float("-inf"))
-        highest = states_WTH.amax(1)
-        mean = states_WTH.masked_fill(states_WTH.isinf(), 0.0).sum(1) / lengths[:, None]
-        bag = net.embedding(ids).sum(1) / lengths[:, None]
-        forwards, backwards = (torch.cat([mean[:, d], highest[:, d]], dim=1) for d in (slice(12), slice(12, 24)))
-        readout = torch.tanh(net.readout(torch.cat([forwards, backwards, bag], dim=1)))
-        expected = net.logit(torch.cat([readout, readout], dim=1)).squeeze(-1)
-        found = score_batch(net, batch, CPU)
+    states, _ = reference(packed)
+    states_WTH, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=float("-inf"))
+    highest = states_WTH.max(1).values
+    mean = states_WTH.masked_fill(states_WTH.isinf(), 0.0).sum(1) / lengths[:, None]
+    bag = net.embedding(ids).sum(1) / lengths[:, None]
+    forwards, backwards = (torch.cat([mean[:, d], highest[:, d]], dim=1) for d in (slice(12), slice(12, 24)))
+    readout = torch.tanh(net.readout(torch.cat([forwards, backwards, bag], dim=1)))
+    expected = net.logit(torch.cat([readout, readout], dim=1)).squeeze(-1)
+    slopes = torch.randn(len(expected))
+    of_expected = torch.autograd.grad(expected, [net.embedding.weight, *reference.parameters()], slopes)
+
+    found = score_batch(net, batch, CPU)
+    parameters = [net.embedding.weight, *net.forwards.parameters(), *net.backwards.parameters()]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for slope, other in zip(torch.autograd.grad(found, parameters, slopes), of_expected, strict=True):
+        torch.testing.assert_close(slope, other, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(score_batch(net, batch, CPU), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_every_window_counts() -> None:
