@@ -12,7 +12,9 @@ Shape letters: N messages, S those that are long enough for a signature, K hash 
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from datasketch import MinHash
@@ -39,6 +41,13 @@ Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
 
+class Signature(NamedTuple):
+    """What a text is compared by."""
+
+    key: int  # the same for all that begin with the same words
+    smallest_K: NDArray[np.uint32] | None  # of each hash function over the three-word runs; none of a short text
+
+
 class Deduplicator:
     """Takes texts one at a time, keeps a signature of each (300 bytes), and clusters them at the end.
 
@@ -46,7 +55,6 @@ class Deduplicator:
     """
 
     def __init__(self) -> None:
-        self._empty = MinHash(num_perm=HASHES, seed=_SEED)
         self._signatures_NK: list[NDArray[np.uint32] | None] = []
         self._keys_N: list[int] = []
 
@@ -55,9 +63,12 @@ class Deduplicator:
 
     def add(self, text: str) -> None:
         """Take the next message; private-use characters (field markers) separate words."""
-        words = words_of(text)
-        self._keys_N.append(_key(words, text))
-        self._signatures_NK.append(self._signature(words) if len(words) >= SHORT_WORDS else None)
+        self.add_signed(sign(text))
+
+    def add_signed(self, signature: Signature) -> None:
+        """Take the next message by what `sign` returned of it, in whatever process."""
+        self._keys_N.append(signature.key)
+        self._signatures_NK.append(signature.smallest_K)
 
     def signatures(self) -> tuple[Hashes, Places, NDArray[np.uint32]]:
         """Return the keys (N,), the places of the messages that have a signature (S,), and the signatures (S, K)."""
@@ -72,15 +83,11 @@ class Deduplicator:
         _unite(parents_N, *self.signatures(), _SORTED_TOGETHER)
         return _numbered(parents_N)[0]
 
-    def _signature(self, words: list[str]) -> NDArray[np.uint32]:
-        """Return the smallest value of each hash function over the three-word runs, uint32 (K,)."""
-        runs = {
-            f"{one} {two} {three}".encode("utf-8", "surrogatepass")
-            for one, two, three in zip(words, words[1:], words[2:], strict=False)
-        }
-        minhash = self._empty.copy()
-        minhash.update_batch(list(runs))
-        return np.asarray(minhash.hashvalues, np.uint32)
+
+def sign(text: str) -> Signature:
+    """Return the signature of a text: nearly all the work there is, up to a millisecond."""
+    words = words_of(text)
+    return Signature(_key(words, text), _smallest(words) if len(words) >= SHORT_WORDS else None)
 
 
 def clusters_on_disk(
@@ -117,6 +124,21 @@ def _key(words: list[str], text: str) -> int:
     if len(words) < FIRST_WORDS:
         return _hash("\1" + " ".join(words))
     return _hash(" ".join(words[:FIRST_WORDS]))
+
+
+def _smallest(words: list[str]) -> NDArray[np.uint32]:
+    runs = {
+        f"{one} {two} {three}".encode("utf-8", "surrogatepass")
+        for one, two, three in zip(words, words[1:], words[2:], strict=False)
+    }
+    minhash = _no_runs().copy()
+    minhash.update_batch(list(runs))
+    return np.asarray(minhash.hashvalues, np.uint32)
+
+
+@cache
+def _no_runs() -> MinHash:
+    return MinHash(num_perm=HASHES, seed=_SEED)
 
 
 def _hash(text: str) -> int:

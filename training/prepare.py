@@ -18,7 +18,7 @@ from classifier.threads import available_cores
 from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
 from training.corpus import Corpus, MessageInfo, Texts, TextWriter, TokenIds
-from training.deduplicate import Deduplicator, readable
+from training.deduplicate import Deduplicator, Signature, readable, sign
 from training.errors import DataError
 from training.languages import language_of
 from training.progress import progress, say
@@ -64,8 +64,8 @@ def prepare(
         say(f"taking up the prepared corpus in {folder}")
         return Corpus.load(folder), TextTokenizer.from_json((folder / _TOKENIZER).read_text(encoding="utf-8"))
     (folder / _DONE).unlink(missing_ok=True)
-    corpus = _read(paths, folder)
-    _cluster_and_split(corpus, config)
+    corpus, deduplicator = _read(paths, folder)
+    _cluster_and_split(corpus, deduplicator, config)
     tokenizer = tokenizer or _learn_tokenizer(corpus, config)
     texts = corpus.texts()
     TokenIds.write(folder, encoded(texts, tokenizer), tokenizer.vocabulary_size)
@@ -128,16 +128,18 @@ def _is_prepared(folder: Path, wanted: dict[str, object]) -> bool:
         return False
 
 
-def _read(paths: Sequence[str], folder: Path) -> Corpus:
+def _read(paths: Sequence[str], folder: Path) -> tuple[Corpus, Deduplicator]:
     report = SourceReport()
     messages: list[MessageInfo] = []
+    deduplicator = Deduplicator()
     with TextWriter(folder) as texts:
-        for info, text in progress(_parsed(read_sources(paths, report=report)), "reading mail"):
+        for info, text, signature in progress(_parsed(read_sources(paths, report=report)), "reading mail"):
             if text is None:
                 report.add_bad(info.id, "says nothing")
             else:
                 messages.append(info)
                 texts.add(text)
+                deduplicator.add_signed(signature)
     for note in report.notes:
         say(f"note: {note}")
     if report.bad:
@@ -149,10 +151,10 @@ def _read(paths: Sequence[str], folder: Path) -> Corpus:
             f"{spam} spam and {len(messages) - spam} ham are too few to learn from: give at least {_FEWEST} of each"
         )
     say(f"{spam} spam and {len(messages) - spam} ham")
-    return corpus
+    return corpus, deduplicator
 
 
-def _parsed(mails: Iterator[LabelledMail]) -> Iterator[tuple[MessageInfo, str | None]]:
+def _parsed(mails: Iterator[LabelledMail]) -> Iterator[tuple[MessageInfo, str | None, Signature]]:
     """Parse in this process first, in one per core once there is much to do. Order is kept."""
     for place, mail in enumerate(mails):
         yield _parse(mail)
@@ -165,21 +167,18 @@ def _parsed(mails: Iterator[LabelledMail]) -> Iterator[tuple[MessageInfo, str | 
         yield from pool.imap(_parse, mails, chunksize=64)
 
 
-def _parse(mail: LabelledMail) -> tuple[MessageInfo, str | None]:
+def _parse(mail: LabelledMail) -> tuple[MessageInfo, str | None, Signature]:
     try:
         text = message_text(read_mail(mail.mail)) or None
     except MessageError:
         text = None
-    return MessageInfo(mail.id, mail.label == "spam", mail.source, mail.date, language_of(text or "")), text
+    info = MessageInfo(mail.id, mail.label == "spam", mail.source, mail.date, language_of(text or ""))
+    return info, text, sign(readable(text or ""))
 
 
-def _cluster_and_split(corpus: Corpus, config: TrainingConfig) -> None:
-    deduplicator = Deduplicator()
-    texts = corpus.texts()
-    for text in progress(texts, "finding near copies", len(texts)):
-        deduplicator.add(readable(text))
+def _cluster_and_split(corpus: Corpus, deduplicator: Deduplicator, config: TrainingConfig) -> None:
     corpus.clusters = deduplicator.clusters()
-    say(f"{len(texts)} messages in {len(set(corpus.clusters.tolist()))} clusters of near copies")
+    say(f"{len(deduplicator)} messages in {len(set(corpus.clusters.tolist()))} clusters of near copies")
     corpus.parts = split(
         corpus.clusters,
         [message.source for message in corpus.messages],
