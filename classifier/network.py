@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from classifier.encoding import Batch, bucket
 from classifier.errors import ConfigError
-from classifier.lookup import Reading, looked_up
+from classifier.lookup import LookedUp, Reading, looked_up
 from classifier.pooling import mean_and_highest_over_time, pool_windows
 from classifier.tokenizer import PADDING_ID
 
@@ -152,7 +152,8 @@ class SpamNetwork(nn.Module):
             for window, length in enumerate(lengths):
                 states_WTH[window, length:].fill_(float("-inf"))
             pooled.append(states_WTH.amax(1))
-        window_WR: Tensor = torch.tanh(self.readout(torch.cat(pooled + [bag_WE], dim=1)))  # noqa: RUF005 not compiled
+        pooled.append(bag_WE)
+        window_WR: Tensor = torch.tanh(self.readout(torch.cat(pooled, dim=1)))
         return window_WR
 
     def _read_to_learn(self, token_ids_WT: Tensor, lengths_W: Tensor) -> Tensor:
@@ -174,13 +175,13 @@ class SpamNetwork(nn.Module):
         window_WR: Tensor = torch.tanh(self.readout(self.dropout(states_WS)))
         return window_WR
 
-    def _states(self, found: Reading, lengths_G: Tensor) -> Tensor:
+    def _states(self, found: LookedUp, lengths_G: Tensor) -> Tensor:
         """Mean and maximum over time of both directions, and the bag of words: float32 (G, 4H + E)."""
         pooled: list[Tensor] = []
-        for cell, embedded_TGE in ((self.forwards, found.forwards), (self.backwards, found.backwards)):
+        for cell, embedded_TGE in ((self.forwards, found.forwards_TGE), (self.backwards, found.backwards_TGE)):
             states_GTH, _ = cell(embedded_TGE.transpose(0, 1))
             pooled += mean_and_highest_over_time(states_GTH.transpose(0, 1), lengths_G)
-        return torch.cat([*pooled, found.widths_GE / lengths_G[:, None]], dim=1)
+        return torch.cat([*pooled, found.sum_GE / lengths_G[:, None]], dim=1)
 
 
 def cut_by_length(lengths_W: Tensor) -> list[tuple[Tensor, int]]:
