@@ -66,7 +66,7 @@ def test_every_network_learns_its_training_mail(
 ) -> None:
     """Fitted by the same code as Hamlet's own network, each gets surer of the mail that it sees again and again."""
     rate = {"feed_forward": 0.05, "transformer": 0.003}.get(name, 0.02)
-    config = small(dropout=0.0, token_dropout=0.0, field_dropout=0.0, epoch_share=1.0, learning_rate=rate)
+    config = small(dropout=0.0, token_dropout=0.0, field_dropout=0.0, epoch_share=1.0, learning_rate=rate, epochs=12)
     _, history = fit_network(NETWORKS[name], *prepared, config, tmp_path, resume=False)
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
 
