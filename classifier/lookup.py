@@ -18,6 +18,11 @@ class Reading(NamedTuple):
     backwards_TG: Tensor  # the same in reverse
     kept_GE: Tensor  # what each width of a window's tokens is multiplied by
 
+    @classmethod
+    def both_ways(cls, token_ids_GT: Tensor, lengths_G: Tensor, kept_GE: Tensor) -> "Reading":
+        """Read each window to its length, and that in reverse."""
+        return cls(token_ids_GT.t(), in_reverse(token_ids_GT, lengths_G).t(), kept_GE)
+
 
 class LookedUp(NamedTuple):
     """What was found of a group."""
@@ -25,6 +30,12 @@ class LookedUp(NamedTuple):
     forwards_TGE: Tensor
     backwards_TGE: Tensor
     sum_GE: Tensor  # of `forwards_TGE` over T
+
+
+def in_reverse(token_ids_GT: Tensor, lengths_G: Tensor) -> Tensor:
+    """The first `length` tokens of each window in reverse; the rest wraps round into places that are never read."""
+    position_T = torch.arange(token_ids_GT.shape[1], device=token_ids_GT.device)
+    return token_ids_GT.gather(1, (lengths_G[:, None] - 1 - position_T) % token_ids_GT.shape[1])
 
 
 def looked_up(embedding: nn.Embedding, groups: Sequence[Reading]) -> list[LookedUp]:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from classifier.allocator import TRAINING_STEP_BYTES, keep_freed_memory
 from classifier.errors import HamletError
 from training.archive.commands import add_archive_commands
 from training.measure_commands import add_measure_commands
@@ -13,6 +14,7 @@ from training.retrain.commands import add_retrain_commands
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; return the exit status: 0 only when the work was done, what else `retrain` says, 1 for an error."""
+    keep_freed_memory(TRAINING_STEP_BYTES)
     options = _parser().parse_args(arguments)
     try:
         return int(options.step(options) or 0)

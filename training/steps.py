@@ -5,18 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from classifier.allocator import keep_freed_memory
 from training.checkpoint import Progress
 from training.config import FitConfig
 from training.errors import DivergedError
 from training.progress import say
 
-# What a step of the default network frees, with room.
-_KEPT_BYTES = 512 << 20
-
 
 class Stepper:
-    """Takes the steps of one run. From the first on, the process keeps the memory that a step frees for the next."""
+    """Takes the steps of one run."""
 
     def __init__(
         self, network: nn.Module, optimiser: torch.optim.Optimizer, config: FitConfig, steps: int, section: str = "fit"
@@ -27,7 +23,6 @@ class Stepper:
         self._config = config
         self._steps = steps
         self._section = section
-        keep_freed_memory(_KEPT_BYTES)
 
     def take(self, loss: Tensor, progress: Progress, value: float | None = None) -> bool:
         """Take one step down the gradient of `loss`; False when loss or gradient is not finite, and nothing moved.

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from classifier.allocator import TRAINING_STEP_BYTES, keep_freed_memory
 from classifier.network import cut_by_length
 from training.batches import TrainingBatch
 from training.config import TrainingConfig, load_preset
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=60)
     options = parser.parse_args()
+    keep_freed_memory(TRAINING_STEP_BYTES)
     torch.set_num_threads(options.threads)
     config = load_preset(options.preset)
     corpus, tokenizer = prepare(options.data, config, options.out / "prepared")
