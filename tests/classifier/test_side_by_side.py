@@ -18,56 +18,53 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def states_and_last(cell: nn.LSTM, input_WTE: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-    """The second is not learned from below; the factor has no gradient."""
-    states_WTH, (last_1WH, _) = cell(input_WTE)
-    return states_WTH * factor, last_1WH
+pytestmark = pytest.mark.usefixtures("threads")
 
 
-@pytest.mark.usefixtures("threads")
+def states_and_last(cell: nn.Module, input_WTE: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """States of half of the windows and of the other half, and the last of one, which nothing is learned from."""
+    half = len(input_WTE) // 2
+    first_WTH, (last_1WH, _) = cell(input_WTE[:half])
+    second_WTH, _ = cell(input_WTE[half:])
+    return torch.cat([first_WTH, second_WTH]) * factor, last_1WH
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_results_and_gradients_are_those_of_one_after_the_other(bfloat16: bool) -> None:
-    """Of inputs and weights; what may not move gets none, and what is not used further none of its own."""
+    """Of inputs and weights; what may not move has none. A weight that is used twice learns in float32 from both."""
     torch.manual_seed(3)
-    cells = [nn.LSTM(4, 5, batch_first=True) for _ in range(2)]
+    cells = [nn.LSTM(16, 16, batch_first=True) for _ in range(2)]
     cells[1].bias_hh_l0.requires_grad_(False)
-    input_WTE = torch.randn(3, 7, 4, requires_grad=True)
+    input_WTE = torch.randn(6, 40, 16, requires_grad=True)
     factor = torch.tensor(0.5)
     learned_of = [input_WTE, *cells[0].parameters(), *(p for p in cells[1].parameters() if p.requires_grad)]
-
-    def outputs(at_once: bool) -> list[Tensor]:
-        inputs = [(input_WTE, factor), (input_WTE.flip(1), factor)]
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            if not at_once:
-                return [states_and_last(cell, *each)[0] for cell, each in zip(cells, inputs, strict=True)]
-            parts = [Part(cell, states_and_last, each) for cell, each in zip(cells, inputs, strict=True)]
-            return [states for states, _ in side_by_side(parts)]
-
-    expected, found = outputs(at_once=False), outputs(at_once=True)
+    parts = [Part(cells[0], states_and_last, (input_WTE, factor))]
+    parts += [Part(cells[1], states_and_last, (input_WTE.flip(1), factor))]
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16, cache_enabled=False):
+        expected = [part.function(part.module, *part.inputs)[0] for part in parts]
     slopes = [torch.randn_like(states) for states in expected]
-    for states, other in zip(found, expected, strict=True):
-        assert states.dtype == other.dtype
-        torch.testing.assert_close(states, other)
-    gradients = (torch.autograd.grad(each, learned_of, slopes) for each in (found, expected))
-    for gradient, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(gradient, other)
+    expected += torch.autograd.grad(expected, learned_of, slopes)
+
+    for _ in range(5):  # neither thread may change what the other does, whichever is first
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            found = [states for states, _ in side_by_side(parts)]
+        found += torch.autograd.grad(found, learned_of, slopes)
+        for tensor, other in zip(found, expected, strict=True):
+            assert tensor.dtype == other.dtype
+            assert (tensor - other).float().norm() <= 1e-4 * other.float().norm()
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.usefixtures("threads")
 def test_an_error_of_a_part_is_raised() -> None:
     """Where it happens in a thread of its own too."""
-    cell = nn.LSTM(4, 5, batch_first=True)
-    wrong = (torch.randn(3, 7, 2, requires_grad=True), torch.tensor(1.0))
+    wrong = (torch.randn(4, 7, 2, requires_grad=True), torch.tensor(1.0))
     with pytest.raises(RuntimeError, match=r"input\.size"):
-        side_by_side([Part(cell, states_and_last, wrong)] * 2)
+        side_by_side([Part(nn.LSTM(4, 5, batch_first=True), states_and_last, wrong)] * 2)
 
 
-@pytest.mark.usefixtures("threads")
 def test_no_graph_is_kept_where_no_gradient_is_wanted() -> None:
     """As when a language model is measured."""
-    cell = nn.LSTM(4, 5, batch_first=True)
-    inputs = (torch.randn(3, 7, 4), torch.tensor(1.0))
+    inputs = (torch.randn(4, 7, 4), torch.tensor(1.0))
     with torch.inference_mode():
-        ((states, _), _) = side_by_side([Part(cell, states_and_last, inputs)] * 2)
+        ((states, _), _) = side_by_side([Part(nn.LSTM(4, 5, batch_first=True), states_and_last, inputs)] * 2)
     assert not states.requires_grad
