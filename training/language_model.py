@@ -27,9 +27,7 @@ from torch import Tensor, nn
 
 from classifier import text as marks
 from classifier.errors import ArtifactCorruptError, ArtifactMissingError, ConfigError
-from classifier.lookup import Reading, looked_up
 from classifier.network import NetworkConfig, SpamNetwork
-from classifier.side_by_side import Part, side_by_side
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 
 FILE_NAME = "pretrained.safetensors"
@@ -82,25 +80,16 @@ class LanguageModel(nn.Module):
             token_ids_WT: int64, right-padded with PADDING_ID.
             lengths_W: int64, 1 <= length <= T.
         """
-        position_T = torch.arange(token_ids_WT.shape[1] - 1, device=token_ids_WT.device)
-        has_label_WT = position_T < lengths_W[:, None] - 1
-        # As in the classifier, dropout of whole widths of a window: the same at every token.
-        reading = Reading.both_ways(token_ids_WT, lengths_W, self._kept(token_ids_WT, self.embedding.weight))
-        (found,) = looked_up(self.embedding, [reading])
-        states = side_by_side(
-            [
-                Part(self.forwards, _states, (found.forwards_TGE,)),
-                Part(self.backwards, _states, (found.backwards_TGE,)),
-            ]
-        )
-        directions = (
-            (self.forwards_projection, reading.forwards_TG.t()),
-            (self.backwards_projection, reading.backwards_TG.t()),
-        )
+        position_T = torch.arange(token_ids_WT.shape[1], device=token_ids_WT.device)
+        reverse_WT = (lengths_W[:, None] - 1 - position_T) % token_ids_WT.shape[1]
+        has_label_WT = position_T[:-1] < lengths_W[:, None] - 1
         guesses = []
-        for (states_WTH,), (projection, ids_WT) in zip(states, directions, strict=True):
-            kept_W1H = self._kept(token_ids_WT, projection.weight)[:, None]
-            projected_NE = projection((states_WTH[:, :-1] * kept_W1H)[has_label_WT])
+        for cell, projection, ids_WT in (
+            (self.forwards, self.forwards_projection, token_ids_WT),
+            (self.backwards, self.backwards_projection, token_ids_WT.gather(1, reverse_WT)),
+        ):
+            states_WTH, _ = cell(self.dropout(self.embedding(ids_WT)))
+            projected_NE = projection(self.dropout(states_WTH[:, :-1][has_label_WT]))
             guesses.append(Guesses(projected_NE, ids_WT[:, 1:][has_label_WT]))
         return guesses[0], guesses[1]
 
@@ -153,11 +142,6 @@ class LanguageModel(nn.Module):
                 unread = [int(logits_V.argmax())]
             written = written + unread
         return written
-
-    def _kept(self, token_ids_WT: Tensor, weight: Tensor) -> Tensor:
-        """What each width of a window is multiplied by, all of its tokens alike (W, width that the weight takes)."""
-        kept: Tensor = self.dropout(weight.new_ones(len(token_ids_WT), weight.shape[1]))
-        return kept
 
     def _logits(self, projected_NE: Tensor) -> Tensor:
         """Log-odds of every id but padding, which no text has; float32 (N, V)."""
@@ -268,10 +252,6 @@ class Pretrained:
 def vocabulary_sha256(tokenizer: TextTokenizer) -> str:
     """Return what tells one tokenizer from another: ids mean other words with another vocabulary."""
     return hashlib.sha256(tokenizer.to_json().encode("utf-8")).hexdigest()
-
-
-def _states(cell: nn.Module, embedded_TWE: Tensor) -> tuple[Tensor]:
-    return (cell(embedded_TWE.transpose(0, 1))[0],)
 
 
 def _readable(token_ids: Sequence[int], tokenizer: TextTokenizer) -> str:
