@@ -62,6 +62,8 @@ class _Run:
         self._leaves = [leaf for leaf in (*inputs, *self._part.module.parameters()) if leaf.requires_grad]
 
     def backward(self, slopes: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        if not self._leaves:  # only other parts may move
+            return ()
         return torch.autograd.grad(self.outputs, self._leaves, slopes, allow_unused=True)
 
 

@@ -55,6 +55,17 @@ def test_results_and_gradients_are_those_of_one_after_the_other(bfloat16: bool) 
     assert torch.get_num_threads() == 2
 
 
+def test_a_part_that_may_not_move_leaves_the_other_its_gradients() -> None:
+    """As where a layer is frozen."""
+    cells = [nn.LSTM(4, 5, batch_first=True) for _ in range(2)]
+    cells[0].requires_grad_(False)
+    inputs = (torch.randn(4, 7, 4), torch.tensor(1.0))
+    (fixed, _), (states, _) = side_by_side([Part(cell, states_and_last, inputs) for cell in cells])
+    (fixed.sum() + states.sum()).backward()
+    assert all(parameter.grad is None for parameter in cells[0].parameters())
+    assert all(parameter.grad is not None for parameter in cells[1].parameters())
+
+
 def test_an_error_of_a_part_is_raised() -> None:
     """Where it happens in a thread of its own too."""
     wrong = (torch.randn(4, 7, 2, requires_grad=True), torch.tensor(1.0))
