@@ -182,7 +182,7 @@ def test_too_many_bad_rows_stop_the_reading(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("a.jsonl.xz", b"no xz", "damaged"),
-        ("a.jsonl.gz", gzip.compress(b"x" * 9999)[:-9], "damaged"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 9999, mtime=0)[:-9], "damaged"),  # the same test whichever process finds it
         ("a.csv", b"x,y\n1,2\n", "columns"),
         ("a.parquet", b"PAR1 not", "Parquet"),
         ("a.bin", b"\x00\x01", "no known format"),
