@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from classifier import text as marks
 from classifier.errors import ArtifactCorruptError, ArtifactMissingError, ConfigError
+from classifier.lookup import in_reverse
 from classifier.network import NetworkConfig, SpamNetwork
 from classifier.tokenizer import PADDING_ID, TextTokenizer
 
@@ -80,13 +81,12 @@ class LanguageModel(nn.Module):
             token_ids_WT: int64, right-padded with PADDING_ID.
             lengths_W: int64, 1 <= length <= T.
         """
-        position_T = torch.arange(token_ids_WT.shape[1], device=token_ids_WT.device)
-        reverse_WT = (lengths_W[:, None] - 1 - position_T) % token_ids_WT.shape[1]
-        has_label_WT = position_T[:-1] < lengths_W[:, None] - 1
+        position_T = torch.arange(token_ids_WT.shape[1] - 1, device=token_ids_WT.device)
+        has_label_WT = position_T < lengths_W[:, None] - 1
         guesses = []
         for cell, projection, ids_WT in (
             (self.forwards, self.forwards_projection, token_ids_WT),
-            (self.backwards, self.backwards_projection, token_ids_WT.gather(1, reverse_WT)),
+            (self.backwards, self.backwards_projection, in_reverse(token_ids_WT, lengths_W)),
         ):
             states_WTH, _ = cell(self.dropout(self.embedding(ids_WT)))
             projected_NE = projection(self.dropout(states_WTH[:, :-1][has_label_WT]))

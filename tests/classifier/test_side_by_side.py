@@ -1,5 +1,6 @@
 """Parts computed at the same time, beside the same one after the other."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -73,9 +74,34 @@ def test_an_error_of_a_part_is_raised() -> None:
         side_by_side([Part(nn.LSTM(4, 5, batch_first=True), states_and_last, wrong)] * 2)
 
 
-def test_no_graph_is_kept_where_no_gradient_is_wanted() -> None:
-    """As when a language model is measured."""
+def test_parts_are_computed_at_the_same_time_there_and_back() -> None:
+    """Each waits for the other on its way, so one after the other would never end."""
+    there, back = threading.Barrier(2, timeout=30), threading.Barrier(2, timeout=30)
+
+    def wait(_: Tensor) -> None:
+        back.wait()
+
+    def meet(cell: nn.Module, input_WTE: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        there.wait()
+        states_WTH, last_1WH = states_and_last(cell, input_WTE, factor)
+        states_WTH.register_hook(wait)
+        return states_WTH, last_1WH
+
+    inputs = (torch.randn(4, 7, 4), torch.tensor(1.0))
+    cells = [nn.LSTM(4, 5, batch_first=True) for _ in range(2)]
+    (first, _), (second, _) = side_by_side([Part(cell, meet, inputs) for cell in cells])
+    (first.sum() + second.sum()).backward()
+
+
+def test_no_thread_is_started_where_no_gradient_is_wanted() -> None:
+    """As when a language model is measured: there is no graph to be kept either."""
+    ran_in = []
+
+    def note(cell: nn.Module, input_WTE: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        ran_in.append((threading.current_thread(), torch.is_grad_enabled()))
+        return states_and_last(cell, input_WTE, factor)
+
     inputs = (torch.randn(4, 7, 4), torch.tensor(1.0))
     with torch.inference_mode():
-        ((states, _), _) = side_by_side([Part(nn.LSTM(4, 5, batch_first=True), states_and_last, inputs)] * 2)
-    assert not states.requires_grad
+        side_by_side([Part(nn.LSTM(4, 5, batch_first=True), note, inputs)] * 2)
+    assert ran_in == [(threading.current_thread(), False)] * 2

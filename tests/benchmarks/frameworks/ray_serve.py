@@ -20,7 +20,7 @@ class Deployment:
     def __init__(self, folder: str) -> None:
         self.model = Model(folder)
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)  # type: ignore[untyped-decorator]  # by Ray
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)  # type: ignore[untyped-decorator]  # Ray's lacks types
     async def score(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Score the messages of all requests of a batch."""
         return self.model.score(requests)
@@ -33,6 +33,6 @@ class Deployment:
 if __name__ == "__main__":
     ray.init(num_cpus=available_cores(), include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(Deployment.bind(sys.argv[2]), route_prefix="/predict")  # type: ignore[attr-defined]  # the decorator's
+    serve.run(Deployment.bind(sys.argv[2]), route_prefix="/predict")  # type: ignore[attr-defined]  # the decorator adds it
     while True:
         time.sleep(1)
