@@ -123,7 +123,6 @@ class PretrainConfig:
     # Padded tokens of a batch.
     batch_tokens: int = 8192
     learning_rate: float = 0.004
-    dropout: float = 0.1
     # Ids that stand for the whole vocabulary at each step; all of it would cost vocabulary_size / negatives as much.
     negatives: int = 512
     # Messages of the validation part that the perplexity is taken of: there it is over the whole vocabulary.
@@ -133,7 +132,6 @@ class PretrainConfig:
         _check_least("pretrain", self, ("epochs",), 0)
         _check_least("pretrain", self, ("batch_tokens", "negatives", "validation_messages"), 1)
         _check_above_0("pretrain", self, ("learning_rate",))
-        _check_shares("pretrain", self, ("dropout",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ those of the embedding (Press & Wolf 2017), behind a projection of the state. UL
 example. No label of spam or ham is looked at.
 
 Shape letters: W windows, T tokens of the longest window, E embedding width, H hidden width of one direction,
-N labels of all windows of a batch, V ids, K negatives.
+N labels of all windows of a batch, V ids, K negatives, C candidates: the label, then the negatives.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ class Negatives(NamedTuple):
 class LanguageModel(nn.Module):
     """Both directions of SpamNetwork, each with a projection to what the embedding can be compared with."""
 
-    def __init__(self, config: NetworkConfig, dropout: float = 0.0) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         reader = SpamNetwork(config)  # initialised as the classifier is
@@ -66,7 +66,6 @@ class LanguageModel(nn.Module):
         self.forwards_projection = nn.Linear(config.hidden_width, config.embedding_width)
         self.backwards_projection = nn.Linear(config.hidden_width, config.embedding_width)
         self.bias_V = nn.Parameter(torch.zeros(config.vocabulary_size))
-        self.dropout = nn.Dropout(dropout)
 
     def start_from_frequencies(self, noise: "Noise") -> None:
         """Let the first guess be how often each id stands in the text."""
@@ -88,8 +87,8 @@ class LanguageModel(nn.Module):
             (self.forwards, self.forwards_projection, token_ids_WT),
             (self.backwards, self.backwards_projection, in_reverse(token_ids_WT, lengths_W)),
         ):
-            states_WTH, _ = cell(self.dropout(self.embedding(ids_WT)))
-            projected_NE = projection(self.dropout(states_WTH[:, :-1][has_label_WT]))
+            states_WTH, _ = cell(self.embedding(ids_WT))
+            projected_NE = projection(states_WTH[:, :-1][has_label_WT])
             guesses.append(Guesses(projected_NE, ids_WT[:, 1:][has_label_WT]))
         return guesses[0], guesses[1]
 
@@ -107,8 +106,8 @@ class LanguageModel(nn.Module):
         correction_K = self.bias_V[negatives.token_ids_K] - negatives.log_expected_K
         negative_NK = nn.functional.linear(guesses.projected_NE, negative_KE).float() + correction_K
         is_label_NK = guesses.labels_N[:, None] == negatives.token_ids_K
-        others_N = negative_NK.masked_fill(is_label_NK, float("-inf")).logsumexp(1)
-        return torch.logaddexp(label_N, others_N) - label_N
+        logits_NC = torch.cat([label_N[:, None], negative_NK.masked_fill(is_label_NK, float("-inf"))], dim=1)
+        return nn.functional.cross_entropy(logits_NC, torch.zeros_like(guesses.labels_N), reduction="none")
 
     def full_losses(self, guesses: Guesses) -> Tensor:
         """Return -log probability of each label among all ids but padding, float32 (N,) in nats."""

@@ -92,7 +92,7 @@ class _Run:
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)
         torch.manual_seed(config.seed)
-        self._model = LanguageModel(config.network, config.pretrain.dropout)
+        self._model = LanguageModel(config.network)
         train = self._readable(Part.TRAIN)
         self._noise = Noise(_counts(corpus, train, config.network.vocabulary_size))
         self._model.start_from_frequencies(self._noise)

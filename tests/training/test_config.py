@@ -33,7 +33,6 @@ def test_every_preset_can_be_loaded(path: Path) -> None:
         ("[fit]\nepoch_share = 0.0\n", "fit.epoch_share must be above 0, got 0.0"),
         ("[fit]\nbatch_tokens = 0\n", "fit.batch_tokens must be at least 1, got 0"),
         ("[fit]\nepochs = -1\n", "fit.epochs must be at least 0, got -1"),
-        ("[pretrain]\ndropout = 1.0\n", "pretrain.dropout must be at least 0 and below 1, got 1.0"),
         ("[thresholds]\nham_loss_budget = 2\n", "thresholds.ham_loss_budget must be at least 0 and below 1, got 2"),
         ("[evidence]\ninverse_penalty = 0\n", "evidence.inverse_penalty must be above 0, got 0"),
         ("[fit.disguises]\nleet_chance = -1\n", "fit.disguises.leet_chance must be at least 0 and at most 1, got -1"),

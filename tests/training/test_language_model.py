@@ -79,7 +79,7 @@ def test_a_sequence_without_choice_is_learned(prepared: Prepared, tmp_path: Path
     ring = list(range(100, 112))
     messages = [[ring[(start + step) % 12] for step in range(10 + start % 5)] for start in range(60)]
     corpus = corpus_of(messages, [Part.TRAIN] * 50 + [Part.VALIDATION] * 10, tmp_path)
-    settings = config(epochs=40, batch_tokens=128, learning_rate=0.03, dropout=0.0)
+    settings = config(epochs=40, batch_tokens=128, learning_rate=0.03)
     history = pretrain(corpus, prepared[1], settings, tmp_path, resume=False).history
     assert len(history) == 40
     assert 1 <= history[-1]["forwards_perplexity"] < 1.05
