@@ -240,7 +240,7 @@ class Pretrained:
             ) from error
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactCorruptError(f"{path} is no language model: {error}") from error
-        return cls(model.eval(), tokenizer, about["train_ids_sha256"], history)
+        return cls(model, tokenizer, about["train_ids_sha256"], history)
 
     def sample(self, prompt: str, tokens: int, *, temperature: float, seed: int) -> str:
         """Write on from a prompt, as the start of a subject; fields and marks by their names."""

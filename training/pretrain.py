@@ -61,7 +61,6 @@ def perplexities(
     messages = [select_tokens(token_ids[place].tolist(), config.encoding)[0] for place in places.tolist()]
     groups = list(bucketed(messages, config.encoding, config.pretrain.batch_tokens))
     nats, labels = [0.0, 0.0], 0
-    model.eval()
     with torch.inference_mode():
         for group in show(groups, "perplexity", len(groups)):
             batch = make_batch([messages[place] for place in group], config.encoding)
@@ -126,7 +125,7 @@ class _Run:
         say(f"pretraining on {where}: {sum(p.numel() for p in self._model.parameters()):,} parameters")
         while self._progress.epoch < self._config.pretrain.epochs:
             self._epoch()
-        return self._model.cpu().eval(), self._progress.history
+        return self._model.cpu(), self._progress.history
 
     def _readable(self, part: Part) -> NDArray[np.int64]:
         places = self._corpus.places(part)
@@ -169,7 +168,6 @@ class _Run:
 
     def _step(self, batch: Batch) -> float:
         """One step; returns the loss, or 0 for a step that was left out because something was not finite."""
-        self._model.train()
         negatives = self._noise.draw(self._config.pretrain.negatives, self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             forwards, backwards = _guess(self._model, batch, self._device)

@@ -61,7 +61,7 @@ def assert_same_weights(one: LanguageModel, two: LanguageModel) -> None:
 
 def small_model(vocabulary_size: int = 30) -> LanguageModel:
     torch.manual_seed(1)
-    model = LanguageModel(NetworkConfig(vocabulary_size, 8, 8, 8)).eval()
+    model = LanguageModel(NetworkConfig(vocabulary_size, 8, 8, 8))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.6)
