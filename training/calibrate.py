@@ -1,4 +1,4 @@
-"""Logits to probabilities that mean what they say, learned on mail that neither fit nor early stop has seen."""
+"""Logits to probabilities that mean what they say, learned on mail that fit has not seen."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression

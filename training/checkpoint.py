@@ -19,8 +19,6 @@ class Progress:
     batch: int = 0  # the next one of the epoch
     step: int = 0
     bad_steps: int = 0
-    best_epoch: int = -1
-    best_loss: float = float("inf")
     epoch_loss: float = 0.0  # sum over the epoch's batches so far
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -32,7 +30,6 @@ class Checkpoint:
     progress: Progress
     weights: dict[str, Tensor]
     average: dict[str, Tensor]
-    best_weights: dict[str, Tensor]
     optimiser: dict[str, Any]
     random_state: Tensor
     settings: dict[str, Any]
@@ -45,7 +42,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "progress": asdict(checkpoint.progress),
         "weights": checkpoint.weights,
         "average": checkpoint.average,
-        "best_weights": checkpoint.best_weights,
         "optimiser": checkpoint.optimiser,
         "random_state": checkpoint.random_state,
         "settings": checkpoint.settings,
@@ -58,19 +54,24 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the last checkpoint, or None when there is none. Loads tensors and plain values only, no code."""
+    """Return the last checkpoint, or None when there is none, or one that another version of Hamlet wrote.
+
+    Loads tensors and plain values only, no code.
+    """
     if not path.exists():
         return None
     values = torch.load(path, weights_only=True, map_location="cpu")
-    values["progress"] = Progress(**values["progress"])
-    return Checkpoint(**values)
+    try:
+        return Checkpoint(**{**values, "progress": Progress(**values["progress"])})
+    except TypeError:  # it holds something else
+        return None
 
 
 def checkpoint_to_resume(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
     """Return the last checkpoint when it was made with these settings, or None; either way tell a person."""
     checkpoint = load_checkpoint(path)
     if checkpoint is None:
-        say("no checkpoint to resume from, starting anew")
+        say("no checkpoint of this version to resume from, starting anew")
         return None
     if checkpoint.settings != settings:
         say("the checkpoint was made with other settings or mail, starting anew")

@@ -64,8 +64,6 @@ class FitConfig:
     # too (gradual unfreezing, Howard & Ruder 2018). 0 is all from the first: of four epochs, 1 frozen ended at a
     # validation loss of 0.0684, none at 0.0479 (docs/experiments.md, 2026-11-24).
     frozen_epochs: int = 0
-    # Early stop: so many epochs without a better validation loss.
-    patience_epochs: int = 2
     # Padded tokens of a batch.
     batch_tokens: int = 16384
     learning_rate: float = 0.002
@@ -109,7 +107,7 @@ class FitConfig:
         _check_shares("fit", self, ("dropout", "token_dropout", "label_smoothing", "warmup_share", "averaging"))
         _check_above_0("fit", self, ("learning_rate", "clip_norm", "epoch_share"))
         _check_least("fit", self, ("batch_tokens", "most_bad_steps"), 1)
-        nothing_negative = ("epochs", "frozen_epochs", "patience_epochs", "weight_decay", "checkpoint_seconds")
+        nothing_negative = ("epochs", "frozen_epochs", "weight_decay", "checkpoint_seconds")
         _check_least("fit", self, (*nothing_negative, "cluster_discount", "corpus_discount"), 0)
         self.disguises.check("fit.disguises")
 

@@ -72,7 +72,10 @@ def fit_network(
     *,
     resume: bool,
 ) -> tuple[Network, list[dict[str, float]]]:
-    """Fit a network on the train part; return the weights of the best epoch on the validation part, and the history.
+    """Fit a network on the train part; return its averaged weights after the last epoch, and the history.
+
+    Not those of the epoch that is best on the validation part, which does not tell about mail of others or of later
+    years: stopped there, models were worse on both (docs/experiments.md, 2026-11-30).
 
     Args:
         build: makes the network, whose arguments are those of SpamNetwork.
@@ -164,7 +167,6 @@ class _Run(Generic[Network]):
         steps = len(self._sampler.plan(0)) * config.fit.epochs  # a few more or less, as epochs are drawn
         self._stepper = Stepper(self._network, self._optimiser, config.fit, steps)
         self._progress = Progress()
-        self._best_weights = self._copy_weights()
         self._averaging: nn.Module = self._network  # over ranks; made anew when other layers move
 
     def run(self, resume: bool) -> tuple[Network, list[dict[str, float]]]:
@@ -175,15 +177,10 @@ class _Run(Generic[Network]):
         where = f"{self._device}, {'bfloat16' if self._autocast else 'float32'}"
         where += f", {ranks()} ranks" if ranks() > 1 else ""
         say(f"fitting on {where}: {sum(p.numel() for p in self._network.parameters()):,} parameters")
-        while self._progress.epoch < self._config.fit.epochs and not self._has_stalled():
+        while self._progress.epoch < self._config.fit.epochs:
             self._epoch()
-        self._network.load_state_dict(self._best_weights)
+        self._network.load_state_dict(self._average.module.state_dict())
         return self._network.eval(), self._progress.history
-
-    def _has_stalled(self) -> bool:
-        return self._progress.epoch - self._progress.best_epoch > self._config.fit.patience_epochs and bool(
-            self._progress.history
-        )
 
     def _epoch(self) -> None:
         state = self._progress
@@ -209,9 +206,6 @@ class _Run(Generic[Network]):
             f"epoch {state.epoch + 1}: train loss {state.epoch_loss / total:.4f}, validation loss {loss:.4f}, "
             f"wrong {error:.2%}, {tokens / seconds:,.0f} padded tokens/s"
         )
-        if loss < state.best_loss:
-            state.best_loss, state.best_epoch = loss, state.epoch + 1
-            self._best_weights = self._copy_weights()
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
         self._save()
 
@@ -257,10 +251,6 @@ class _Run(Generic[Network]):
         wrong = (logits > 0) != is_spam
         return float(np.average(losses, weights=weights)), float(np.average(wrong, weights=weights))
 
-    def _copy_weights(self) -> dict[str, Tensor]:
-        """The averaged weights, which are the ones that are kept."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
-
     def _save(self) -> None:
         if rank() > 0:
             return
@@ -269,7 +259,6 @@ class _Run(Generic[Network]):
                 progress=self._progress,
                 weights=self._network.state_dict(),
                 average=self._average.state_dict(),
-                best_weights=self._best_weights,
                 optimiser=self._optimiser.state_dict(),
                 random_state=torch.get_rng_state(),
                 settings=self._settings,
@@ -284,7 +273,6 @@ class _Run(Generic[Network]):
         self._progress = checkpoint.progress
         self._network.load_state_dict(checkpoint.weights)
         self._average.load_state_dict(checkpoint.average)
-        self._best_weights = checkpoint.best_weights
         self._optimiser.load_state_dict(checkpoint.optimiser)
         torch.set_rng_state(checkpoint.random_state)
 

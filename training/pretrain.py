@@ -181,7 +181,6 @@ class _Run:
                 progress=self._progress,
                 weights=self._model.state_dict(),
                 average={},
-                best_weights={},
                 optimiser=self._optimiser.state_dict(),
                 random_state=torch.get_rng_state(),
                 settings=self._settings,

@@ -13,6 +13,7 @@ from classifier.tokenizer import TextTokenizer
 from tests.conftest import MAIL
 from training import fit as fit_module
 from training.batches import Sampler
+from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig, load_preset
 from training.corpus import Corpus, MessageInfo
 from training.errors import DivergedError
@@ -82,6 +83,29 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
     fit(*prepared, config(epochs=1), tmp_path, resume=False)
     fit(*prepared, config(epochs=1, learning_rate=0.001), tmp_path, resume=True)
     assert "other settings or mail, starting anew" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_version_is_not_taken_up(
+    prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint that holds more than this version writes is left, and the run starts anew."""
+    path = tmp_path / "checkpoint.pt"
+    fit(*prepared, config(epochs=1), tmp_path, resume=False)
+    torch.save({**torch.load(path), "best_weights": {}}, path)
+    fit(*prepared, config(epochs=1), tmp_path, resume=True)
+    assert "no checkpoint of this version to resume from, starting anew" in capsys.readouterr().err
+
+
+def test_the_average_after_the_last_epoch_is_kept(prepared: tuple[Corpus, TextTokenizer], tmp_path: Path) -> None:
+    """Not the epoch that is best on the validation part: a rate this high ends worse than it began."""
+    network, history = fit(*prepared, config(epochs=4, learning_rate=1.0), tmp_path, resume=False)
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert len(losses) == 4
+    assert losses[-1] > min(losses)
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert checkpoint is not None
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, checkpoint.average[f"module.{name}"]), name
 
 
 def test_a_network_that_diverges_stops_with_a_sentence(
