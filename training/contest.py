@@ -1,7 +1,7 @@
 """A contest on one split: every contender learns from the train part and scores what it has not seen.
 
-All networks see the same batches for the same epochs, and stop on the same validation part. What is kept is taken up
-again while mail, split and settings are the same; after a change of a contender's code remove its folder.
+All networks see the same batches for the same epochs. What is kept is taken up again while mail, split and settings are
+the same; after a change of a contender's code remove its folder.
 """
 
 import hashlib
