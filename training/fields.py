@@ -2,8 +2,7 @@
 
 That is sender, links and hidden text, and what stands at the same place in every mail of a list or a mailbox: its
 greeting, its footer, the line above a quotation. An excerpt of the body has them seldom, and whole mails are always
-among what is learned too. The n-grams learn from excerpts; the LSTM could, but is better without (docs/experiments.md,
-2026-11-28 and 2026-11-30).
+among what is learned too (docs/experiments.md, 2026-11-28).
 """
 
 import numpy as np
