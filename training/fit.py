@@ -74,8 +74,8 @@ def fit_network(
 ) -> tuple[Network, list[dict[str, float]]]:
     """Fit a network on the train part; return its averaged weights after the last epoch, and the history.
 
-    Not those of the epoch that is best on the validation part, which does not tell about mail of others or of later
-    years: stopped there, models were worse on both (docs/experiments.md, 2026-11-30).
+    Not those of the epoch that is best on the validation part: its loss does not tell how the network adds to the
+    n-grams, and stopped there the model was worse on held-out and later mail (docs/experiments.md, 2026-11-30).
 
     Args:
         build: makes the network, whose arguments are those of SpamNetwork.
