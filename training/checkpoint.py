@@ -54,7 +54,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the last checkpoint, or None when there is none, or one that another version of Hamlet wrote.
+    """Return the last checkpoint, or None when there is none or another version of Hamlet wrote it.
 
     Loads tensors and plain values only, no code.
     """
