@@ -6,9 +6,9 @@ finished.
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from classifier.errors import MessageError
@@ -21,6 +21,7 @@ from training.corpus import Corpus, MessageInfo, Texts, TextWriter, TokenIds
 from training.deduplicate import Deduplicator, Signature, readable, sign
 from training.errors import DataError
 from training.languages import language_of
+from training.processes import in_processes
 from training.progress import progress, say
 from training.sources import LabelledMail, SourceReport, expand, read_sources, sha256_of
 from training.split import Part, count_parts, split
@@ -28,9 +29,13 @@ from training.split import Part, count_parts, split
 # Below so many messages starting processes costs more than it gains.
 _PARALLEL_FROM = 2_000
 _FEWEST = 20
+_PARSED_TOGETHER = 64
 _ENCODED_TOGETHER = 1_000
 _DONE = "prepared.json"
 _TOKENIZER = "tokenizer.json"
+
+# A message, its text unless it says nothing, and its signature.
+_Parsed = tuple[MessageInfo, str | None, Signature]
 
 
 def data_manifest(paths: Sequence[str]) -> list[dict[str, str]]:
@@ -154,20 +159,19 @@ def _read(paths: Sequence[str], folder: Path) -> tuple[Corpus, Deduplicator]:
     return corpus, deduplicator
 
 
-def _parsed(mails: Iterator[LabelledMail]) -> Iterator[tuple[MessageInfo, str | None, Signature]]:
+def _parsed(mails: Iterator[LabelledMail]) -> Iterator[_Parsed]:
     """Parse in this process first, in one per core once there is much to do. Order is kept."""
-    for place, mail in enumerate(mails):
-        yield _parse(mail)
-        if place + 1 == _PARALLEL_FROM:
-            break
-    else:
-        return
-    # Spawned: a fork after torch has started its threads may hang.
-    with multiprocessing.get_context("spawn").Pool(available_cores()) as pool:
-        yield from pool.imap(_parse, mails, chunksize=64)
+    yield from map(_parse, islice(mails, _PARALLEL_FROM))
+    together = iter(lambda: list(islice(mails, _PARSED_TOGETHER)), [])
+    for some in in_processes(_parse_all, together, available_cores()):
+        yield from some
 
 
-def _parse(mail: LabelledMail) -> tuple[MessageInfo, str | None, Signature]:
+def _parse_all(mails: list[LabelledMail]) -> list[_Parsed]:
+    return [_parse(mail) for mail in mails]
+
+
+def _parse(mail: LabelledMail) -> _Parsed:
     try:
         text = message_text(read_mail(mail.mail)) or None
     except MessageError:

@@ -8,10 +8,7 @@
 import dataclasses
 import json
 import math
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 from classifier.errors import ConfigError
@@ -19,14 +16,13 @@ from classifier.threads import available_cores
 from training.archive.places import Results
 from training.archive.reading import Source, blocks, find_sources
 from training.archive.work import Work, Worker
-from training.errors import DataError
+from training.processes import in_processes
 from training.progress import progress, say
 
 ENGINES = ("local", "ray")
 # A file that is larger is read by several processes, each of which keeps every so-many-th block.
 _PIECE_BYTES = 16 << 20
 _MOST_PIECES = 64
-_LOST_WORKERS = 3  # in a row, without a piece being finished, mean that something is wrong
 
 
 class Piece(NamedTuple):
@@ -95,30 +91,9 @@ class Archive:
         return sorted(self.results.names("parts"))
 
     def _here(self, left: list[Piece], workers: int | None) -> Iterator[int]:
-        lost = 0
-        while left:
-            finished: set[Piece] = set()
-            pool = ProcessPoolExecutor(
-                min(workers or available_cores(), len(left)),
-                multiprocessing.get_context("spawn"),  # a fork after torch has started its threads may hang
-                initializer=_start,
-                initargs=(self.results.folder, self.work),
-            )
-            try:
-                with pool:
-                    jobs = {pool.submit(_do, self.sources[piece.source], piece): piece for piece in left}
-                    for job in as_completed(jobs):
-                        messages = job.result()
-                        finished.add(jobs[job])
-                        yield messages
-            except BrokenProcessPool as error:
-                lost = 0 if finished else lost + 1
-                if lost == _LOST_WORKERS:
-                    raise DataError(
-                        f"worker processes ended {lost} times without finishing anything; too little memory?"
-                    ) from error
-                say("a worker process was killed; what it had not finished is done again")
-            left = [piece for piece in left if piece not in finished]
+        asked = [(self.sources[piece.source], piece) for piece in left]
+        processes = min(workers or available_cores(), len(left))
+        return in_processes(_do, asked, processes, _start, (self.results.folder, self.work))
 
     def _with_ray(self, left: list[Piece], workers: int | None, address: str | None) -> Iterator[int]:
         from training.archive.on_ray import run_on_ray
@@ -148,7 +123,8 @@ def _start(folder: str, work: Work) -> None:
     _here.update(results=Results(folder), suffix=work.suffix, worker=work.worker())
 
 
-def _do(source: Source, piece: Piece) -> int:
+def _do(asked: tuple[Source, Piece]) -> int:
+    source, piece = asked
     return do_piece(_here["results"], source, _here["suffix"], _here["worker"], piece)
 
 
