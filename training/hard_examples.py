@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from classifier.ngrams import READINGS
@@ -65,8 +66,7 @@ class Examples:
             model = self.fitted(_ROUGH_PENALTY, _ROUGH_TOLERANCE, half_N)
             others = np.flatnonzero(~half_N)
             logits = model.decision_function(of_messages(self.features_RF[_rows(others)]))
-            against = np.where(self.is_spam_N[others], logits, -logits)
-            errors_N[others] = 1 / (1 + np.exp(against))
+            errors_N[others] = expit(np.where(self.is_spam_N[others], -logits, logits))
         return errors_N
 
 
