@@ -1,8 +1,8 @@
 """Parts of messages as token ids, to learn from: what tells collections apart better than spam from ham is left out.
 
 That is sender, links and hidden text, and what stands at the same place in every mail of a list or a mailbox: its
-greeting, its footer, the line above a quotation. An excerpt of the body has them seldom. The n-grams learn from whole
-mails too, the LSTM of the presets from excerpts alone (docs/experiments.md, 2026-11-28 and 2026-11-30).
+greeting, its footer, the line above a quotation. An excerpt of the body has them seldom, and whole mails are always
+among what is learned too (docs/experiments.md, 2026-11-28).
 """
 
 import numpy as np
