@@ -25,8 +25,7 @@ def in_processes(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     processes: int,
-    start: Callable[..., None] | None = None,
-    arguments: tuple[object, ...] = (),
+    start: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
     """Yield `function(item)` of each item, in their order; at most a few items are taken from `items` ahead.
 
@@ -35,7 +34,7 @@ def in_processes(
 
     Args:
         function: of a module, as it is found by name in the other processes.
-        start: called with `arguments` once in each process, before any item.
+        start: called once in each process, before any item.
 
     Raises:
         DataError: processes are lost again and again; the rest is what `function` raises.
@@ -46,7 +45,7 @@ def in_processes(
     while True:
         # Spawned: a fork after torch has started its threads may hang.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, context, initializer=_started, initargs=(start, arguments))
+        pool = ProcessPoolExecutor(processes, context, initializer=_started, initargs=(start,))
         try:
             waiting = deque((item, job if _has_result(job) else _asked(pool, function, item)) for item, job in waiting)
             while True:
@@ -83,10 +82,10 @@ def _has_result(job: Future[Result]) -> bool:
     return job.done() and not job.cancelled() and job.exception() is None
 
 
-def _started(start: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
+def _started(start: Callable[[], None] | None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if start:
-        start(*arguments)
+        start()
 
 
 def _end_with_parent() -> None:

@@ -47,7 +47,7 @@ def refused(item: int) -> int:
 
 
 def test_results_are_in_order_and_few_items_are_taken_ahead() -> None:
-    """However long each takes; an endless source of items is none of its worries."""
+    """However long each takes, and however many there are."""
     taken = []
 
     def items() -> Iterator[int]:
@@ -85,15 +85,19 @@ def test_an_error_of_the_work_is_passed_on() -> None:
 def test_when_the_parent_is_killed_its_processes_end_too() -> None:
     """SIGKILL tells nobody; they look after their parent themselves."""
     code = "from tests.training.test_processes import *; list(in_processes(time.sleep, [600.0] * 4, 2))"
+    workers: list[psutil.Process] = []
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
-        started = time.monotonic()
-        workers: list[psutil.Process] = []
-        while len(workers) < 2:
-            assert time.monotonic() < started + TIMEOUT_S
-            workers = [
-                child for child in psutil.Process(parent.pid).children() if "spawn_main" in " ".join(child.cmdline())
-            ]
-            time.sleep(0.1)
-        time.sleep(1.0)  # they are asleep in their first item
-        parent.kill()
-    assert not psutil.wait_procs(workers, timeout=TIMEOUT_S)[1]
+        try:
+            started = time.monotonic()
+            while len(workers) < 2:
+                assert time.monotonic() < started + TIMEOUT_S
+                children = psutil.Process(parent.pid).children()
+                workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+                time.sleep(0.1)
+            time.sleep(1.0)  # they are asleep in their first item
+        finally:
+            parent.kill()
+    _, alive = psutil.wait_procs(workers, timeout=TIMEOUT_S)
+    for worker in alive:
+        worker.kill()
+    assert not alive

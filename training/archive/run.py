@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from classifier.errors import ConfigError
@@ -93,7 +94,7 @@ class Archive:
     def _here(self, left: list[Piece], workers: int | None) -> Iterator[int]:
         asked = [(self.sources[piece.source], piece) for piece in left]
         processes = min(workers or available_cores(), len(left))
-        return in_processes(_do, asked, processes, _start, (self.results.folder, self.work))
+        return in_processes(_do, asked, processes, partial(_start, self.results.folder, self.work))
 
     def _with_ray(self, left: list[Piece], workers: int | None, address: str | None) -> Iterator[int]:
         from training.archive.on_ray import run_on_ray
