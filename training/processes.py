@@ -21,12 +21,7 @@ _AHEAD = 8
 _LOST = 3  # times in a row, without a result, mean that something is wrong
 
 
-def in_processes(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    processes: int,
-    start: Callable[[], None] | None = None,
-) -> Iterator[Result]:
+def in_processes(function: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
     """Yield `function(item)` of each item, in their order; at most a few items are taken from `items` ahead.
 
     What a killed process had not finished is done again, so the function may run twice for an item. When this process
@@ -34,7 +29,6 @@ def in_processes(
 
     Args:
         function: of a module, as it is found by name in the other processes.
-        start: called once in each process, before any item.
 
     Raises:
         DataError: processes are lost again and again; the rest is what `function` raises.
@@ -45,7 +39,7 @@ def in_processes(
     while True:
         # Spawned: a fork after torch has started its threads may hang.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, context, initializer=_started, initargs=(start,))
+        pool = ProcessPoolExecutor(processes, context, initializer=_watch_parent)
         try:
             waiting = deque((item, job if _has_result(job) else _asked(pool, function, item)) for item, job in waiting)
             while True:
@@ -82,10 +76,8 @@ def _has_result(job: Future[Result]) -> bool:
     return job.done() and not job.cancelled() and job.exception() is None
 
 
-def _started(start: Callable[[], None] | None) -> None:
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if start:
-        start()
 
 
 def _end_with_parent() -> None:

@@ -10,13 +10,14 @@ import pyarrow.parquet
 import pytest
 
 from classifier.artifact import active_folder, bundled_models
+from classifier.errors import ConfigError
 from classifier.pipeline import SpamClassifier
 from tests.archives import ArchiveRun, rows_of, write_archive
 from tests.conftest import MAIL, mail_files
 from tests.service.stores import Bucket, bucket, s3_port
 from training.archive.reading import BLOCK_MESSAGES, blocks, find_sources
 from training.archive.run import Archive
-from training.archive.work import SignWork
+from training.archive.work import ScoreWork, SignWork
 from training.cli import main
 from training.deduplicate import Deduplicator, clusters_on_disk, readable
 from training.errors import DataError
@@ -96,6 +97,15 @@ def test_results_of_other_mail_are_not_mixed(scored_here: Path, capsys: pytest.C
     """The same --out for other files is refused with a sentence."""
     assert main(["score", "--data", str(MAIL / "spam"), "--out", str(scored_here)]) == 1
     assert "give another --out" in capsys.readouterr().err
+
+
+def test_what_hinders_a_worker_is_said_once(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that was changed since the run began is no worker that was killed, and nothing is tried again."""
+    model = str(active_folder(bundled_models()))
+    run = Archive([str(archive)], str(tmp_path), {}, ScoreWork(model, digest="another"))
+    with pytest.raises(ConfigError, match="where it began"):
+        run.run("local", 1, None)
+    assert "killed" not in capsys.readouterr().err
 
 
 def test_all_formats_give_the_same_mail(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from classifier.errors import ConfigError
@@ -94,7 +94,7 @@ class Archive:
     def _here(self, left: list[Piece], workers: int | None) -> Iterator[int]:
         asked = [(self.sources[piece.source], piece) for piece in left]
         processes = min(workers or available_cores(), len(left))
-        return in_processes(_do, asked, processes, partial(_start, self.results.folder, self.work))
+        return in_processes(partial(_do, self.results.folder, self.work), asked, processes)
 
     def _with_ray(self, left: list[Piece], workers: int | None, address: str | None) -> Iterator[int]:
         from training.archive.on_ray import run_on_ray
@@ -116,17 +116,15 @@ def do_piece(results: Results, source: Source, suffix: str, worker: Worker, piec
     return messages
 
 
-_here: dict[str, Any] = {}
-
-
-def _start(folder: str, work: Work) -> None:
+@cache
+def _worker(work: Work) -> Worker:
     """Make a worker, once a process."""
-    _here.update(results=Results(folder), suffix=work.suffix, worker=work.worker())
+    return work.worker()
 
 
-def _do(asked: tuple[Source, Piece]) -> int:
+def _do(folder: str, work: Work, asked: tuple[Source, Piece]) -> int:
     source, piece = asked
-    return do_piece(_here["results"], source, _here["suffix"], _here["worker"], piece)
+    return do_piece(Results(folder), source, work.suffix, _worker(work), piece)
 
 
 def _plain(source: Source) -> dict[str, Any]:

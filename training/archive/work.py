@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,8 @@ class Worker(Protocol):
     def __call__(self, block: Sequence[ArchivedMail]) -> bytes: ...
 
 
-class Work(Protocol):
-    """Makes workers; is sent to other processes."""
+class Work(Hashable, Protocol):
+    """Makes workers; is sent to other processes, each of which makes one."""
 
     @property
     def suffix(self) -> str:
