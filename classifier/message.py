@@ -12,7 +12,7 @@ from email.utils import parseaddr
 
 from classifier.errors import EmptyMessageError
 from classifier.html import HtmlText, Link, read_html
-from classifier.mime import ParseLimits, Part, read_tree
+from classifier.mime import MAX_HEADER_VALUE, ParseLimits, Part, read_tree
 
 __all__ = ["Attachment", "MailFields", "Message", "ParseLimits", "message_from_fields", "parse_message", "read_mail"]
 
@@ -116,9 +116,9 @@ def message_from_fields(fields: MailFields) -> Message:
     """
     if not any(part and part.strip() for part in (fields.subject, fields.text, fields.html)):
         raise EmptyMessageError("the message is empty: give it a subject, a text or an html field that says something")
-    message = Message(subject=_clean(fields.subject or ""))
-    message.sender_name, message.sender_address = _address(_clean(fields.sender or ""))
-    message.reply_to_address = _address(_clean(fields.reply_to or ""))[1]
+    message = Message(subject=_header_field(fields.subject))
+    message.sender_name, message.sender_address = _address(_header_field(fields.sender))
+    message.reply_to_address = _address(_header_field(fields.reply_to))[1]
     _add_bodies(message, [_clean(fields.text or "")], [_clean(fields.html or "")])
     return message
 
@@ -238,7 +238,18 @@ def _header(headers: Headers, name: str, defects: list[str]) -> str:
         return ""
     if len(values) > 1:
         defects.append(f"repeated_{name.replace('-', '_')}")
-    return _decode_words(re.sub(r"\r?\n[ \t]*", " ", values[0]).strip(), defects)
+    return _decode_words(_unfolded(values[0]), defects)
+
+
+def _header_field(value: str | None) -> str:
+    """A header field that a client gave: encoded words are decoded when it left that undone."""
+    value = _clean(value or "")
+    is_encoded = "=?" in value and value.isascii() and len(value) <= MAX_HEADER_VALUE
+    return _decode_words(_unfolded(value), []) if is_encoded else value
+
+
+def _unfolded(value: str) -> str:
+    return re.sub(r"\r?\n[ \t]*", " ", value).strip()
 
 
 def _decode_words(value: str, defects: list[str]) -> str:
