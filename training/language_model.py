@@ -35,7 +35,8 @@ FILE_NAME = "pretrained.safetensors"
 # Layers that the classifier has too.
 SHARED = ("embedding", "forwards", "backwards")
 
-_FULL_TOGETHER = 1024
+# Labels whose logits over the whole vocabulary are held together: 16 MB, which stay in the cache.
+_FULL_TOGETHER = 256
 _BYTES = decoders.ByteLevel()
 # Each marker by the name of its constant: "subject", "link mismatch", "url".
 _NAMES = {marker: name.lower().replace("_", " ") for name, marker in vars(marks).items() if marker in marks.MARKERS}
