@@ -14,7 +14,16 @@ from classifier.errors import EmptyMessageError
 from classifier.html import HtmlText, Link, read_html
 from classifier.mime import MAX_HEADER_VALUE, ParseLimits, Part, read_tree
 
-__all__ = ["Attachment", "MailFields", "Message", "ParseLimits", "message_from_fields", "parse_message", "read_mail"]
+__all__ = [
+    "Attachment",
+    "MailFields",
+    "Message",
+    "ParseLimits",
+    "decoded_field",
+    "message_from_fields",
+    "parse_message",
+    "read_mail",
+]
 
 # Declared charset -> the superset that mail programs really mean by it (WHATWG Encoding, 4.2).
 _SUPERSETS = {
@@ -116,11 +125,21 @@ def message_from_fields(fields: MailFields) -> Message:
     """
     if not any(part and part.strip() for part in (fields.subject, fields.text, fields.html)):
         raise EmptyMessageError("the message is empty: give it a subject, a text or an html field that says something")
-    message = Message(subject=_header_field(fields.subject))
-    message.sender_name, message.sender_address = _address(_header_field(fields.sender))
-    message.reply_to_address = _address(_header_field(fields.reply_to))[1]
+    message = Message(subject=_clean(fields.subject or ""))
+    message.sender_name, message.sender_address = _address(_clean(fields.sender or ""))
+    message.reply_to_address = _address(_clean(fields.reply_to or ""))[1]
     _add_bodies(message, [_clean(fields.text or "")], [_clean(fields.html or "")])
     return message
+
+
+def decoded_field(value: str | None) -> str | None:
+    """Return a header field with its encoded words decoded (RFC 2047), of a client that took it as it stands.
+
+    A longer one than would be read of a raw mail stays as it is: decoding takes the square of its length.
+    """
+    if not value or "=?" not in value or not value.isascii() or len(value) > MAX_HEADER_VALUE:
+        return value
+    return _decode_words(_unfolded(_clean(value)), [])
 
 
 def _read_bodies(message: Message, leaves: Iterable[Part], limits: ParseLimits, defects: list[str]) -> None:
@@ -239,13 +258,6 @@ def _header(headers: Headers, name: str, defects: list[str]) -> str:
     if len(values) > 1:
         defects.append(f"repeated_{name.replace('-', '_')}")
     return _decode_words(_unfolded(values[0]), defects)
-
-
-def _header_field(value: str | None) -> str:
-    """A header field that a client gave: encoded words are decoded when it left that undone."""
-    value = _clean(value or "")
-    is_encoded = "=?" in value and value.isascii() and len(value) <= MAX_HEADER_VALUE
-    return _decode_words(_unfolded(value), []) if is_encoded else value
 
 
 def _unfolded(value: str) -> str:

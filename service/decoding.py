@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from classifier.message import MailFields
+from classifier.message import MailFields, decoded_field
 from service.errors import ApiError, ErrorCode
 from service.schemas import MailForms, MessageIn, PredictRequest
 
@@ -82,14 +82,14 @@ def decode_mail(message: MailForms, max_bytes: int) -> bytes | MailFields:
         raw = message.raw.encode()
     else:
         fields = MailFields(
-            subject=message.subject,
-            sender=message.sender,
+            subject=decoded_field(message.subject),
+            sender=decoded_field(message.sender),
             to=message.to,
-            reply_to=message.reply_to,
+            reply_to=decoded_field(message.reply_to),
             text=message.text,
             html=message.html,
         )
-        values = (fields.subject, fields.sender, fields.to, fields.reply_to, fields.text, fields.html)
+        values = (message.subject, message.sender, message.to, message.reply_to, message.text, message.html)
         check_message_size(sum(len(value.encode()) for value in values if value), max_bytes)
         return fields
     check_message_size(len(raw), max_bytes)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier.errors import EmptyMessageError
-from classifier.message import _URL, MailFields, ParseLimits, message_from_fields, parse_message
+from classifier.message import _URL, MailFields, ParseLimits, decoded_field, message_from_fields, parse_message
 from classifier.text import message_text
 from tests import hostile_mail
 from tests.conftest import MAIL, mail_files
@@ -131,22 +131,20 @@ def test_fields_and_bytes_give_the_same_text() -> None:
     assert message_text(parse_message(raw)) == message_text(message_from_fields(fields))
 
 
-def test_encoded_words_are_decoded_in_fields_too() -> None:
-    """A client that takes header fields as they stand gets the same text; what is decoded already stays as it is."""
-    subject, sender = "=?utf-8?Q?Dear_C?=\n =?utf-8?Q?lient=3A_pay?=", "=?utf-8?b?w4RubmU=?= <a@b.example>"
-    raw = f"From: {sender}\nSubject: {subject}\n\nx".encode()
-    message = message_from_fields(MailFields(subject=subject, sender=sender, text="x"))
-    assert (message.subject, message.sender_name) == ("Dear Client: pay", "Änne")
-    assert message_text(message) == message_text(parse_message(raw))
-    assert message_from_fields(MailFields(subject="Ä =? 再见")).subject == "Ä =? 再见"
+def test_encoded_words_of_a_field_are_decoded() -> None:
+    """To what the same header of a raw mail says, folded or not; what is decoded already stays as it is."""
+    subject = "=?utf-8?Q?Dear_C?=\n =?utf-8?Q?lient=3A_pay?="
+    assert decoded_field(subject) == parse_message(f"Subject: {subject}\n\nx".encode()).subject == "Dear Client: pay"
+    for value in (None, "", "Ä =? 再见", "a =? b"):
+        assert decoded_field(value) == value
 
 
-def test_a_long_field_of_encoded_words_is_read_at_once() -> None:
+def test_a_long_field_of_encoded_words_is_taken_as_it_is() -> None:
     """The standard library's decoding takes the square of a header's length: 20 s for a megabyte of empty words."""
     subject = "=?a?q?b?= " * 100_000
     started = time.monotonic()
-    assert message_from_fields(MailFields(subject=subject)).subject == subject
-    assert time.monotonic() - started < 2.0
+    assert decoded_field(subject) == subject
+    assert time.monotonic() - started < 1.0
 
 
 def test_html_and_its_plain_repetition_are_read_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifier.message import MailFields
 from service.decoding import decode_mail, decode_predict_request
 from service.errors import ApiError
 from service.schemas import MessageIn
@@ -40,6 +41,13 @@ def test_base64_gives_the_bytes_back(raw: bytes) -> None:
     """Every byte arrives as it was sent, and a size at the limit passes."""
     message = MessageIn(raw_base64=base64.b64encode(raw).decode())
     assert decode_mail(message, max_bytes=len(raw)) == raw
+
+
+def test_encoded_words_of_fields_are_decoded() -> None:
+    """A client that takes the header as it stands is scored, and remembered, by what a reader sees."""
+    body = {"subject": "=?utf-8?Q?Dear_Client?=", "from": "=?utf-8?b?w4RubmU=?= <a@b.example>", "text": "=?utf-8?Q?x?="}
+    mail = decode_mail(MessageIn.model_validate(body), max_bytes=1000)
+    assert mail == MailFields(subject="Dear Client", sender="Änne <a@b.example>", text="=?utf-8?Q?x?=")
 
 
 def test_a_million_unknown_keys_are_one_error() -> None:
