@@ -21,7 +21,9 @@ class MailForms(BaseModel):
 
     raw_base64: str | None = Field(None, description="The message as it stands on the wire, in standard base64.")
     raw: str | None = Field(None, description="The message as it stands on the wire, as a string.")
-    subject: str | None = Field(None, description="As a reader sees it, or as the header has it, in encoded words.")
+    subject: str | None = Field(
+        None, description="As a reader sees it, or as the header has it, in encoded words; `from` and `reply_to` too."
+    )
     sender: str | None = Field(None, alias="from")
     to: str | None = None
     reply_to: str | None = None

@@ -28,7 +28,7 @@ def in_processes(function: Callable[[Item], Result], items: Iterable[Item], proc
     is killed the others end too.
 
     Args:
-        function: of a module, as it is found by name in the other processes.
+        function: of a module, or a partial of one, as it is found by name in the other processes.
 
     Raises:
         DataError: processes are lost again and again; the rest is what `function` raises.
