@@ -112,6 +112,7 @@ def test_a_gpu_that_fails_later_costs_no_answer(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("the GPU failed; the CPU computes everything from now on") == 1
 
 
+# Only a GPU has a GPU's arithmetic; what becomes of one that fails is tested above, without any.
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 def test_on_a_gpu_the_verdicts_are_those_of_the_cpu(corpora: Path) -> None:
     """On every thirtieth mail of all raw corpora, warm as in service."""
