@@ -26,6 +26,7 @@ from training.corpus import Corpus, Texts
 from training.evaluate import ranking
 from training.evidence import fit_evidence
 from training.fit import fit_network, pick_device, predict_logits
+from training.language_model import Pretrained
 from training.measures import Scores, share_interval
 from training.model import fit_deep, fit_model
 from training.peers import Bogofilter, FastText, MailFiles, SpamAssassin, require, write_mail_files
@@ -34,6 +35,8 @@ from training.rivals import NETWORKS, TfidfRegression, ngram_counts
 from training.split import Part
 from training.weights import message_weights
 
+# Of each contender, beside its result: `places` and `scores`, as in its Outcome.
+SCORES = "scores.npz"
 # Nats of calibrated log-odds above the threshold that keeps to the budget on known mail.
 ALLOWANCES = (0.0, 1.0, 2.0, 3.0, 4.0)
 # SpamAssassin takes 0.1 to 0.5 s a message.
@@ -52,7 +55,8 @@ class Task:
     config: TrainingConfig
     sources: Sequence[str]  # what the corpus was prepared of, for filters that read mail itself
     shared: Path  # holds what depends on the mail alone: n-gram counts and mail files
-    key: str  # `fingerprint` of mail, split and settings
+    key: str  # `fingerprint` of mail, split and settings, and whatever else the results hang on
+    pretrained: Pretrained | None = None  # what the LSTM starts from, in place of a language model of this split
 
     def mail_files(self) -> MailFiles:
         return write_mail_files(self.sources, self.corpus, self.shared / "mail")
@@ -127,7 +131,7 @@ def _held(name: str, task: Task, folder: Path) -> dict[str, Any]:
     spam_from = _spam_from(task, outcome)
     for part in (Part.TEST, Part.LATER):
         result[part.name.lower()] = _measures(task.corpus, outcome, part, spam_from)
-    np.savez(folder / "scores.npz", places=outcome.places, scores=outcome.scores)
+    np.savez(folder / SCORES, places=outcome.places, scores=outcome.scores)
     beside = folder / "result.new"
     beside.write_text(json.dumps({"key": task.key, "result": result}, indent=2), encoding="utf-8")
     beside.replace(folder / "result.json")
@@ -187,12 +191,13 @@ def _network(build: Callable[[TrainingConfig], nn.Module], task: Task, folder: P
 
 def _hamlet(task: Task, folder: Path) -> Outcome:
     """The model as it is published: the LSTM that stands in the contest by itself too, and the n-grams."""
-    model, _ = fit_model(task.corpus, task.tokenizer, task.config, folder.with_name("lstm"), resume=True)
+    lstm = folder.with_name("lstm")
+    model, _ = fit_model(task.corpus, task.tokenizer, task.config, lstm, resume=True, pretrained=task.pretrained)
     return _scored(model, task)
 
 
 def _lstm(task: Task, folder: Path) -> Outcome:
-    deep, _ = fit_deep(task.corpus, task.tokenizer, task.config, folder, resume=True)
+    deep, _ = fit_deep(task.corpus, task.tokenizer, task.config, folder, resume=True, pretrained=task.pretrained)
     return _scored(deep, task)
 
 

@@ -6,34 +6,32 @@ What is held out at a time:
       2015 or later. Neither kind of spam nor kind of ham was then seen in training.
 
 Messages that are not held out but share a cluster of near copies with one that is are left out of training. The
-validation part of the other corpora stays what it is, all else of them is trained on, and the tokenizer is learned on
-that alone. A corpus of the same origin under another name is not held out with it: the report has to say so.
+validation part of the other corpora stays what it is, all else of them is trained on, and vocabulary and language model
+are learned on that alone, unless a language model is given. A corpus of the same origin under another name is not held
+out with it: the report has to say so.
 """
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.tokenizer import TextTokenizer
 from training.config import TrainingConfig
-from training.contest import ALLOWANCES, Task, check, contest, fingerprint
-from training.corpus import Corpus, TokenIds
+from training.contest import ALLOWANCES, check
+from training.corpus import Corpus
 from training.errors import DataError
 from training.evaluate import cell, write_measures
-from training.prepare import data_manifest, encoded, prepare
-from training.progress import say
-from training.split import Part
+from training.hold_out import HoldOut
+from training.language_model import Pretrained
+from training.prepare import data_manifest
 
 CONTENDERS = ("hamlet", "lstm", "ngrams", "tfidf", "bogofilter")
 MODERN_FROM = datetime.date(2015, 1, 1)
 # A corpus with fewer of either class is no test.
 _FEWEST = 20
-_UNUSED = -1
 # What others run; all else is a part of Hamlet.
 _OTHERS = ("tfidf", "bogofilter")
 
@@ -57,20 +55,13 @@ def held_out(corpus: Corpus) -> dict[str, NDArray[np.bool_]]:
     return folds
 
 
-def without(corpus: Corpus, held: NDArray[np.bool_], folder: Path) -> Corpus:
-    """Return the corpus with `held` as its test part and no near copy of it elsewhere; its ids are kept in `folder`."""
-    parts = np.where(corpus.parts == Part.VALIDATION, Part.VALIDATION, Part.TRAIN).astype(np.int8)
-    parts[np.isin(corpus.clusters, corpus.clusters[held])] = _UNUSED
-    parts[held] = Part.TEST
-    return replace(corpus, folder=folder, parts=parts)
-
-
 def leave_out(
     sources: Sequence[str],
     config: TrainingConfig,
     folder: Path,
     names: Sequence[str] = CONTENDERS,
     only: Sequence[str] = (),
+    pretrained: Pretrained | None = None,
 ) -> dict[str, Any]:
     """Hold out one after another, let every contender learn from the rest and be tested; return what came of it.
 
@@ -79,25 +70,19 @@ def leave_out(
 
     Args:
         only: names of `held_out` to do, all without any.
+        pretrained: a language model that every LSTM starts from, in place of one fitted for each.
     """
     check(names)
-    corpus, tokenizer = prepare(sources, config, folder / "prepared")
-    folds = held_out(corpus)
-    unknown = [name for name in only if name not in folds]
-    if unknown or not folds:
+    hold_out = HoldOut.of(sources, config, folder, pretrained)
+    folds = held_out(hold_out.corpus)
+    if not folds:
         raise DataError(
-            f"cannot hold out {', '.join(unknown) or 'anything'}; these can be: {', '.join(folds) or 'none'} "
-            f"(a corpus with {_FEWEST} messages of both classes, or a modern corpus of spam + one of ham)"
+            f"there is nothing to hold out: it takes a corpus with {_FEWEST} messages of both classes, or a modern "
+            "corpus of spam + one of ham"
         )
     results: dict[str, Any] = {"data": data_manifest(sources), "held_out": {}}
-    for name in only or folds:
-        task = _task(corpus, tokenizer, folds[name], config, sources, folder, name)
-        say(f"without {name}: {len(task.corpus.places(Part.TRAIN))} messages to learn from")
-        results["held_out"][name] = {
-            "messages": {part.name.lower(): len(task.corpus.places(part)) for part in Part},
-            "near_copies_left_out": int((task.corpus.parts == _UNUSED).sum()),
-            "contenders": contest(names, task),
-        }
+    for name, _, result in hold_out.results(folds, names, only):
+        results["held_out"][name] = result
         write_measures(folder, results)
         (folder / "table.md").write_text(table(results) + "\n", encoding="utf-8")
     return results
@@ -147,34 +132,6 @@ def table(results: dict[str, Any]) -> str:
 def _lost_and_caught(measures: Mapping[str, Any]) -> str:
     lost, caught = (cell(measures.get(name), 100, "{:.1f}") for name in ("ham_lost", "spam_caught"))
     return f"{lost} / {caught}"
-
-
-def _task(
-    corpus: Corpus,
-    tokenizer: TextTokenizer,
-    held: NDArray[np.bool_],
-    config: TrainingConfig,
-    sources: Sequence[str],
-    folder: Path,
-    name: str,
-) -> Task:
-    """The split without `held`, with ids by a tokenizer of its own; made in its folder unless it is there already."""
-    place = folder / "without" / name
-    place.mkdir(parents=True, exist_ok=True)
-    split = without(corpus, held, place)
-    key = fingerprint(split, tokenizer, config)
-    own, done, texts = place / "tokenizer.json", place / "encoded", corpus.texts()
-    if done.exists() and done.read_text(encoding="utf-8") == key:
-        tokenizer = TextTokenizer.from_json(own.read_text(encoding="utf-8"))
-    else:
-        done.unlink(missing_ok=True)
-        say(f"without {name}: learning the vocabulary")
-        train = (texts[place] for place in split.places(Part.TRAIN))
-        tokenizer = TextTokenizer.learn(train, config.network.vocabulary_size)
-        TokenIds.write(place, encoded(texts, tokenizer), tokenizer.vocabulary_size)
-        own.write_text(tokenizer.to_json(), encoding="utf-8")
-        done.write_text(key, encoding="utf-8")
-    return Task(place, split, texts, tokenizer, config, sources, folder, key)
 
 
 def _is_modern(corpus: Corpus, members: NDArray[np.bool_]) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m training evaluate`, `compare`, `leave-out`, `evasion` and `replay`: options, and what comes of them."""
+"""`python -m training evaluate`, `compare`, `leave-out`, `cross-validate`, `evasion`, `replay`: their options."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from classifier.artifact import active_folder, bundled_models
 from classifier.pipeline import SpamClassifier
-from training import compare, leave_out
+from training import compare, cross_validate, leave_out
 from training.adapt import AdaptConfig
 from training.adaptation import measure_adaptation
 from training.adaptation import table as adaptation_table
@@ -15,6 +15,7 @@ from training.contest import PEERS, RIVALS
 from training.evaluate import evaluate, score_corpus, table, write_measures
 from training.evasion import evasion_table, evasions, good_words, held_out_spam, measure_evasion
 from training.findings import Extras, gather
+from training.language_model import Pretrained
 from training.prepare import prepare
 from training.progress import say
 from training.replay import replay, sentences, write_replay
@@ -75,7 +76,24 @@ def add_measure_commands(
         help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(leave_out.CONTENDERS)} without it",
     )
     step.add_argument("--only", type=_names, default=(), metavar="A,B+C", help="hold out these alone, one at a time")
+    _add_pretrained(step)
     step.set_defaults(step=_leave_out)
+
+    step = steps.add_parser(
+        "cross-validate", parents=[data], help="deal all mail into folds, test on each, learn from the others"
+    )
+    step.add_argument("--preset", default="quick", help="default, quick, smoke, or the path of a .toml file")
+    step.add_argument("--folds", type=int, default=4, help="into how many (%(default)s)")
+    step.add_argument(
+        "--rivals",
+        type=_names,
+        default=cross_validate.CONTENDERS,
+        metavar="A,B,C",
+        help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(cross_validate.CONTENDERS)} without it",
+    )
+    step.add_argument("--only", type=_names, default=(), metavar="1,2", help="hold out these folds alone")
+    _add_pretrained(step)
+    step.set_defaults(step=_cross_validate)
 
     step = steps.add_parser("evasion", parents=[data], help="how much spam is still caught when it is disguised")
     step.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="the version to measure")
@@ -99,6 +117,16 @@ def add_measure_commands(
     )
     step.add_argument("--show-content", action="store_true", help="show subjects of what would change: private mail!")
     step.set_defaults(step=_replay)
+
+
+def _add_pretrained(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="FOLDER",
+        help="start every LSTM from the language model that `pretrain` wrote there: saves its hours, but it has read "
+        "what is held out, without labels",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -144,8 +172,26 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _leave_out(options: argparse.Namespace) -> None:
     config = load_preset(options.preset)
-    results = leave_out.leave_out(options.data, config, options.out, options.rivals, options.only)
+    pretrained = _pretrained(options)
+    results = leave_out.leave_out(options.data, config, options.out, options.rivals, options.only, pretrained)
     print(leave_out.table(results))
+
+
+def _cross_validate(options: argparse.Namespace) -> None:
+    results = cross_validate.cross_validate(
+        options.data,
+        load_preset(options.preset),
+        options.out,
+        options.rivals,
+        folds=options.folds,
+        only=options.only,
+        pretrained=_pretrained(options),
+    )
+    print(cross_validate.table(results))
+
+
+def _pretrained(options: argparse.Namespace) -> Pretrained | None:
+    return Pretrained.load(options.pretrained) if options.pretrained else None
 
 
 def _replay(options: argparse.Namespace) -> None:

@@ -13,7 +13,8 @@ from tests.training.test_compare import TINY
 from training.cli import main
 from training.config import load_preset
 from training.corpus import Corpus
-from training.leave_out import held_out, without
+from training.hold_out import without
+from training.leave_out import held_out
 from training.prepare import prepare
 from training.split import Part
 
