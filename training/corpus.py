@@ -5,6 +5,7 @@ memory can be prepared and fitted. What is kept in memory is some hundred bytes 
 """
 
 import datetime
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,12 @@ class Corpus:
     def places(self, part: Part) -> NDArray[np.int64]:
         """Where the messages of a part stand."""
         return np.flatnonzero(self.parts == part)
+
+    def ids_sha256(self, part: Part) -> str:
+        """Return the hash that tells which messages a part has, in whatever order."""
+        messages = [self.messages[place] for place in self.places(part).tolist()]
+        names = "\n".join(sorted(f"{message.source}\0{message.id}" for message in messages))
+        return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()
 
     def texts(self) -> Texts:
         return Texts(self.folder)

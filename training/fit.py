@@ -135,9 +135,11 @@ class _Run(Generic[Network]):
         self._corpus = corpus
         self._config = config
         self._frozen_epochs = config.fit.frozen_epochs if pretrained else 0
-        # Ids mean other words with another vocabulary, so a checkpoint belongs to one.
+        # What one split has learned is tested on in another, and ids mean other words with another vocabulary: a
+        # checkpoint belongs to one of each.
         matters = {name: value for name, value in asdict(config).items() if name in _MATTERS}
-        self._settings = {**matters, "vocabulary": vocabulary_sha256(tokenizer), "pretrained": pretrained}
+        mail = {"train": corpus.ids_sha256(Part.TRAIN), "vocabulary": vocabulary_sha256(tokenizer)}
+        self._settings = {**matters, **mail, "pretrained": pretrained}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)

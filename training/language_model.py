@@ -172,7 +172,7 @@ class Pretrained:
 
     model: LanguageModel
     tokenizer: TextTokenizer
-    # Which messages it has read: training.pretrain.train_ids_sha256.
+    # Which messages it has read: Corpus.ids_sha256.
     train_ids_sha256: str
     history: list[dict[str, float]]
 

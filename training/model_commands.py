@@ -15,10 +15,11 @@ from training.evaluate import table, write_measures
 from training.language_model import FILE_NAME, Pretrained
 from training.model import fit_beside, fit_deep, fit_model
 from training.prepare import data_manifest, prepare
-from training.pretrain import pretrain, train_ids_sha256
+from training.pretrain import pretrain
 from training.progress import say
 from training.publish import publish
 from training.ranks import join_ranks, leave_ranks, rank, rank_0_first, wait_for_all
+from training.split import Part
 
 
 def add_model_commands(
@@ -89,7 +90,7 @@ def _fit(options: argparse.Namespace) -> None:
     pretrained = Pretrained.load(options.pretrained) if options.pretrained else None
     if pretrained:
         manifest.append(_made_apart(FILE_NAME, pretrained.fingerprint))
-        if pretrained.train_ids_sha256 != train_ids_sha256(corpus):
+        if pretrained.train_ids_sha256 != corpus.ids_sha256(Part.TRAIN):
             say("note: the language model was pretrained on another split and may have read mail that is measured here")
     resume = options.resume or lost
     if rank() > 0:  # the wide half is fitted, and the model published, by rank 0 alone
@@ -117,7 +118,7 @@ def _taken_up(folder: Path, options: argparse.Namespace, config: TrainingConfig)
     """A model that exists, and the corpus with the ids of its vocabulary."""
     base = SpamClassifier.load(folder)
     corpus, _ = prepare(options.data, config, options.out / "prepared", tokenizer=base.tokenizer)
-    if base.card["split"]["ids_sha256"]["train"] != train_ids_sha256(corpus):
+    if base.card["split"]["ids_sha256"]["train"] != corpus.ids_sha256(Part.TRAIN):
         say(f"note: {base.version} was fitted on another split and may have read mail that is measured here")
     return base, corpus
 

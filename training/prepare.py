@@ -102,13 +102,7 @@ def describe_split(corpus: Corpus) -> dict[str, object]:
         }
         for line in lines
     ]
-    return {"parts": table, "ids_sha256": {part.name.lower(): _ids_digest(corpus, part) for part in Part}}
-
-
-def _ids_digest(corpus: Corpus, part: Part) -> str:
-    messages = [corpus.messages[place] for place in corpus.places(part).tolist()]
-    names = "\n".join(sorted(f"{message.source}\0{message.id}" for message in messages))
-    return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"parts": table, "ids_sha256": {part.name.lower(): corpus.ids_sha256(part) for part in Part}}
 
 
 def _settings(paths: Sequence[str], config: TrainingConfig, tokenizer: TextTokenizer | None) -> dict[str, object]:

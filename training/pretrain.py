@@ -1,6 +1,5 @@
 """Pretrains the language model (training.language_model) on the text of the train part. No label is looked at."""
 
-import hashlib
 import math
 import time
 from dataclasses import asdict, replace
@@ -43,14 +42,7 @@ def pretrain(
     """
     run = _Run(corpus, tokenizer, config, folder)
     model, history = run.run(resume)
-    return Pretrained(model, tokenizer, train_ids_sha256(corpus), history)
-
-
-def train_ids_sha256(corpus: Corpus) -> str:
-    """Return the hash that tells which messages are the train part, of whatever split."""
-    messages = [corpus.messages[place] for place in corpus.places(Part.TRAIN).tolist()]
-    names = sorted(f"{message.source}\0{message.id}" for message in messages)
-    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+    return Pretrained(model, tokenizer, corpus.ids_sha256(Part.TRAIN), history)
 
 
 def perplexities(
@@ -86,7 +78,8 @@ class _Run:
         self._corpus = corpus
         self._config = config
         matters = {name: value for name, value in asdict(config).items() if name in _MATTERS}
-        self._settings = {**matters, "vocabulary": vocabulary_sha256(tokenizer)}
+        mail = {"train": corpus.ids_sha256(Part.TRAIN), "vocabulary": vocabulary_sha256(tokenizer)}
+        self._settings = {**matters, **mail}
         self._path = folder / _CHECKPOINT
         self._device = pick_device()
         self._autocast = has_bfloat16(self._device)

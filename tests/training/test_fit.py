@@ -85,6 +85,18 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
     assert "other settings or mail, starting anew" in capsys.readouterr().err
 
 
+def test_a_checkpoint_of_another_split_is_not_taken_up(
+    prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that has learned from what another split tests on is fitted anew, though the vocabulary is the same."""
+    corpus, tokenizer = prepared
+    parts = corpus.parts.copy()
+    parts[corpus.places(Part.TRAIN)[:10]] = Part.TEST
+    fit(*prepared, config(epochs=1), tmp_path, resume=False)
+    fit(dataclasses.replace(corpus, parts=parts), tokenizer, config(epochs=1), tmp_path, resume=True)
+    assert "other settings or mail, starting anew" in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_version_is_not_taken_up(
     prepared: tuple[Corpus, TextTokenizer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
