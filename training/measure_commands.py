@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.artifact import active_folder, bundled_models
@@ -67,32 +68,14 @@ def add_measure_commands(
     step.set_defaults(step=_compare)
 
     step = steps.add_parser("leave-out", parents=[data], help="train without a corpus, test on all of it")
-    step.add_argument("--preset", default="quick", help="default, quick, smoke, or the path of a .toml file")
-    step.add_argument(
-        "--rivals",
-        type=_names,
-        default=leave_out.CONTENDERS,
-        metavar="A,B,C",
-        help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(leave_out.CONTENDERS)} without it",
-    )
-    step.add_argument("--only", type=_names, default=(), metavar="A,B+C", help="hold out these alone, one at a time")
-    _add_pretrained(step)
+    _add_hold_out(step, leave_out.CONTENDERS, "A,B+C")
     step.set_defaults(step=_leave_out)
 
     step = steps.add_parser(
         "cross-validate", parents=[data], help="deal all mail into folds, test on each, learn from the others"
     )
-    step.add_argument("--preset", default="quick", help="default, quick, smoke, or the path of a .toml file")
     step.add_argument("--folds", type=int, default=4, help="into how many (%(default)s)")
-    step.add_argument(
-        "--rivals",
-        type=_names,
-        default=cross_validate.CONTENDERS,
-        metavar="A,B,C",
-        help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(cross_validate.CONTENDERS)} without it",
-    )
-    step.add_argument("--only", type=_names, default=(), metavar="1,2", help="hold out these folds alone")
-    _add_pretrained(step)
+    _add_hold_out(step, cross_validate.CONTENDERS, "1,2")
     step.set_defaults(step=_cross_validate)
 
     step = steps.add_parser("evasion", parents=[data], help="how much spam is still caught when it is disguised")
@@ -119,7 +102,17 @@ def add_measure_commands(
     step.set_defaults(step=_replay)
 
 
-def _add_pretrained(step: argparse.ArgumentParser) -> None:
+def _add_hold_out(step: argparse.ArgumentParser, contenders: Sequence[str], folds: str) -> None:
+    """Add what is asked whatever is held out; `folds` shows how it is named."""
+    step.add_argument("--preset", default="quick", help="default, quick, smoke, or the path of a .toml file")
+    step.add_argument(
+        "--rivals",
+        type=_names,
+        default=contenders,
+        metavar="A,B,C",
+        help=f"of {','.join((*RIVALS, *PEERS))}; {','.join(contenders)} without it",
+    )
+    step.add_argument("--only", type=_names, default=(), metavar=folds, help="hold out these alone, one at a time")
     step.add_argument(
         "--pretrained",
         type=Path,

@@ -216,6 +216,18 @@ def test_a_corpus_can_be_left_out(prepared: Prepared, pretrained: Pretrained, tm
     assert left.train_ids_sha256 != pretrained.train_ids_sha256
 
 
+def test_a_checkpoint_of_another_split_is_not_taken_up(
+    prepared: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The language model has read another train part then, though the vocabulary is the same."""
+    corpus, tokenizer = prepared
+    parts = corpus.parts.copy()
+    parts[corpus.places(Part.TRAIN)[:10]] = Part.TEST
+    pretrain(corpus, tokenizer, config(epochs=1), tmp_path, resume=False)
+    pretrain(dataclasses.replace(corpus, parts=parts), tokenizer, config(epochs=1), tmp_path, resume=True)
+    assert "other settings or mail, starting anew" in capsys.readouterr().err
+
+
 def test_what_is_saved_is_what_is_loaded(pretrained: Pretrained, tmp_path: Path) -> None:
     """One file holds weights, sizes, tokenizer and what was read."""
     assert pretrained.save(tmp_path) == tmp_path / FILE_NAME
